@@ -1,0 +1,47 @@
+import tseslint from 'typescript-eslint';
+
+export default tseslint.config(
+	{
+		ignores: [
+			'dist/',
+			'.build/',
+			'.cache/',
+			'node_modules/',
+			'test/vscode/node_modules/',
+			'test/fixtures/',
+			'test-results/',
+			'**/*.mjs',
+		],
+	},
+	...tseslint.configs.recommendedTypeChecked,
+	{
+		languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname } },
+		linterOptions: { reportUnusedDisableDirectives: 'error' },
+		rules: {
+			'@typescript-eslint/no-floating-promises': 'error',
+			'@typescript-eslint/only-throw-error': 'error',
+			'@typescript-eslint/use-unknown-in-catch-callback-variable': 'error',
+			'@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
+			'@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+			'@typescript-eslint/no-non-null-assertion': 'off',
+			'@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+			'no-restricted-syntax': ['error', { selector: 'ExportDefaultDeclaration', message: 'Named exports only.' }],
+			eqeqeq: 'error',
+		},
+	},
+	{
+		files: ['test/**'],
+		rules: {
+			// node:test's suite() and test() return promises that the runner awaits.
+			'@typescript-eslint/no-floating-promises': 'off',
+			'@typescript-eslint/require-await': 'off',
+		},
+	},
+	{
+		files: ['src/engine/**', 'src/shared/**'],
+		rules: {
+			'no-console': 'error',
+			'no-restricted-globals': ['error', { name: 'process', message: 'Import what is needed from node:process.' }],
+		},
+	},
+);
