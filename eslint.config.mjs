@@ -30,6 +30,11 @@ export default tseslint.config(
 		},
 	},
 	{
+		// A declaration of another's module says what that module is.
+		files: ['**/*.d.ts'],
+		rules: { 'no-restricted-syntax': 'off' },
+	},
+	{
 		files: ['test/**'],
 		rules: {
 			// node:test's suite() and test() return promises that the runner awaits.

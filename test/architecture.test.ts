@@ -15,7 +15,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 	'engine/volume': READING,
 	'engine/filesystem': READING,
 	'engine/tree': FORMATS,
-	'engine/compare': [...FORMATS, 'engine/tree', 'shared', 'diff', 'sql.js', 'fflate'],
+	'engine/compare': [...FORMATS, 'engine/tree', 'shared', 'diff', 'sql.js/dist/sql-wasm-inline.js', 'fflate', 'ignore'],
 	'engine/machine': [...FORMATS, 'engine/tree', 'shared'],
 	'engine/timeline': [...ENGINE, 'shared', 'valibot'],
 	'engine/worker': [...ENGINE, 'engine/timeline', 'shared', 'birpc'],
