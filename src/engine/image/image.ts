@@ -57,6 +57,12 @@ export interface DiskImage extends Disposable {
 	 * image must be opened again.
 	 */
 	isUnchanged(): boolean;
+	/**
+	 * Whether an internal snapshot is still the one that was opened, by the table as it is in the file now. A hypervisor
+	 * that holds the image changes its size and times all the time, and leaves its snapshots alone: ask this after
+	 * reading a snapshot of such an image. False when it was deleted, and always for formats without snapshots.
+	 */
+	isSnapshotUnchanged(id: string): boolean;
 }
 
 export interface ImageNote {
