@@ -1,0 +1,150 @@
+/** The commands of qemu-img that Strata uses, and what their answers mean. */
+import { readFileSync, statSync } from 'node:fs';
+import { platform } from 'node:process';
+import { EngineError } from '../util/errors.js';
+import { findTool, qcow2Image, runTool, toolError, type ToolPaths } from './tools.js';
+
+/** What `qemu-img check` found. Absent counts are 0. */
+export interface CheckResult {
+	readonly corruptions: number;
+	readonly leaks: number;
+	readonly corruptionsFixed: number;
+	readonly leaksFixed: number;
+	/** Clusters that could not be checked at all. */
+	readonly checkErrors: number;
+}
+
+/** Who holds an image: QEMU's locks, as the host lists them. */
+export type Hold =
+	/** Nobody. */
+	| 'free'
+	/** Somebody may write to it: its current state must not be read from the file, and nothing may change it. */
+	| 'writer'
+	/** Somebody reads it and forbids writing. */
+	| 'reader'
+	/** This host does not tell. */
+	| 'unknown';
+
+/** QEMU's lock bytes (block/file-posix.c): a permission that is held, and one that is not shared with others. */
+const LOCK_PERM_WRITE = 101;
+const LOCK_SHARED_WRITE = 201;
+const LOCK_LAST = 203;
+
+const READ_TIMEOUT_MS = 60_000;
+
+/**
+ * Check, and with `repair` mend, the reference counts of an image.
+ *
+ * @throws EngineError `ERR_BUSY` when it is in use; `ERR_TOOL` when it cannot be checked.
+ */
+export async function checkImage(
+	tools: ToolPaths,
+	image: string,
+	options: { readonly repair: boolean; readonly marker?: string },
+): Promise<CheckResult> {
+	const args = ['check', '--output=json', ...(options.repair ? ['-r', 'all'] : []), qcow2Image(image, options.marker)];
+	const result = await runTool(findTool('qemu-img', tools), args);
+	// 0 clean, 2 corruptions, 3 leaks; with -r, 0 also when all was mended.
+	if (result.code !== 0 && result.code !== 2 && result.code !== 3) throw toolError('qemu-img check', image, result);
+	const report = parseObject(result.stdout);
+	if (report === undefined) throw toolError('qemu-img check', image, result);
+	const count = (name: string) => (typeof report[name] === 'number' ? report[name] : 0);
+	return {
+		corruptions: count('corruptions'),
+		leaks: count('leaks'),
+		corruptionsFixed: count('corruptions-fixed'),
+		leaksFixed: count('leaks-fixed'),
+		checkErrors: count('check-errors'),
+	};
+}
+
+/**
+ * Make the current state that of the snapshot with this id. The caller has verified the id: qemu-img takes it for a name
+ * where no id is equal.
+ */
+export async function applySnapshot(tools: ToolPaths, image: string, id: string, marker?: string): Promise<void> {
+	const result = await runTool(findTool('qemu-img', tools), ['snapshot', '-q', '-a', id, qcow2Image(image, marker)]);
+	if (result.code !== 0) throw toolError('qemu-img snapshot', image, result);
+}
+
+/**
+ * Whether QEMU's own tool refuses to open the image because another program writes to it. This is the answer that
+ * counts; it costs a process, so it is kept while the file does not change, for `maxAgeMs`.
+ */
+export async function isInUse(
+	tools: ToolPaths,
+	image: string,
+	options: { readonly maxAgeMs?: number } = {},
+): Promise<boolean> {
+	const hint = inUseHint(image);
+	if (hint === 'writer') return true;
+	const { mtimeMs, size, ino } = statSync(image);
+	const state = `${ino} ${size} ${mtimeMs}`;
+	const known = answers.get(image);
+	if (known?.state === state && Date.now() - known.at < (options.maxAgeMs ?? 0)) return known.inUse;
+	const args = ['info', '--output=json', qcow2Image(image)];
+	const result = await runTool(findTool('qemu-img', tools), args, { timeoutMs: READ_TIMEOUT_MS });
+	let inUse = false;
+	if (result.code !== 0) {
+		const error = toolError('qemu-img info', image, result);
+		if (error.code !== 'ERR_BUSY') throw error;
+		inUse = true;
+	}
+	answers.set(image, { state, at: Date.now(), inUse });
+	return inUse;
+}
+
+const answers = new Map<string, { state: string; at: number; inUse: boolean }>();
+
+/**
+ * Who holds the image, from /proc/locks: cheap enough for every poll. A hint only: some file systems list another device
+ * number there than `stat` gives, so a lock on an equal inode number of another device counts as `unknown`.
+ */
+export function inUseHint(image: string): Hold {
+	if (platform !== 'linux') return 'unknown';
+	let locks: string;
+	try {
+		locks = readFileSync('/proc/locks', 'latin1');
+	} catch {
+		return 'unknown'; // Not mounted, or forbidden.
+	}
+	const { dev, ino } = statSync(image, { bigint: true });
+	const place = `${hex(major(dev))}:${hex(minor(dev))}`;
+	let hold: Hold = 'free';
+	for (const line of locks.split('\n')) {
+		// "5: OFDLCK ADVISORY  READ -1 fe:00:1234 100 101"; a blocked one has "->" after the number.
+		const match = /(?:OFDLCK|POSIX) +\S+ +\S+ +\S+ +([0-9a-f]+:[0-9a-f]+):(\d+) +(\d+) +(\d+|EOF)/.exec(line);
+		if (!match || match[2] !== String(ino)) continue;
+		const first = Number(match[3]);
+		const last = match[4] === 'EOF' ? Infinity : Number(match[4]);
+		if (LOCK_LAST < first) continue;
+		const covers = (byte: number) => first <= byte && byte <= last;
+		if (!covers(LOCK_PERM_WRITE) && !covers(LOCK_SHARED_WRITE)) continue;
+		if (match[1] !== place) hold = hold === 'free' ? 'unknown' : hold;
+		else if (covers(LOCK_PERM_WRITE)) return 'writer';
+		else hold = 'reader';
+	}
+	return hold;
+}
+
+/** Linux packs a device number so (include/linux/kdev_t.h, new_encode_dev). */
+function major(dev: bigint): bigint {
+	return ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & 0xfffff000n);
+}
+
+function minor(dev: bigint): bigint {
+	return (dev & 0xffn) | ((dev >> 12n) & 0xffffff00n);
+}
+
+function hex(value: bigint): string {
+	return value.toString(16).padStart(2, '0');
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+	try {
+		const value: unknown = JSON.parse(text);
+		return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined; // OK: an object, whose fields are checked where used.
+	} catch {
+		return undefined; // Not JSON: the caller reports what the program said.
+	}
+}
