@@ -3,7 +3,7 @@
 import * as esbuild from 'esbuild';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 const args = process.argv.slice(2);
 const wanted = args.filter(arg => !arg.startsWith('--'));
@@ -43,6 +43,8 @@ await esbuild.build({
 	target: 'node20',
 	format: 'esm',
 	packages: 'external',
+	// The words of the extension are tested on Node alone; everything else of VS Code is tested in VS Code.
+	alias: { vscode: resolve('test/extension/vscode-stub.ts') },
 	sourcemap: 'inline',
 	keepNames: true,
 	logLevel: 'warning',
