@@ -1,7 +1,6 @@
 /** The commands of qemu-img that Strata uses, and what their answers mean. */
 import { readFileSync, statSync } from 'node:fs';
 import { platform } from 'node:process';
-import { EngineError } from '../util/errors.js';
 import { findTool, qcow2Image, runTool, toolError, type ToolPaths } from './tools.js';
 
 /** What `qemu-img check` found. Absent counts are 0. */
