@@ -14,7 +14,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 	'engine/image': [...READING, 'fzstd'],
 	'engine/volume': READING,
 	'engine/filesystem': READING,
-	'engine/tree': FORMATS,
+	'engine/tree': [...FORMATS, 'shared'],
 	'engine/compare': [...FORMATS, 'engine/tree', 'shared', 'diff', 'sql.js/dist/sql-wasm-inline.js', 'fflate', 'ignore'],
 	'engine/machine': [...FORMATS, 'engine/tree', 'shared'],
 	'engine/timeline': [...ENGINE, 'shared', 'valibot'],

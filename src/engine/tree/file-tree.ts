@@ -46,4 +46,6 @@ export interface MachineTree extends FileTree {
 	readonly mounts: readonly Mount[];
 	/** One a disk. */
 	readonly tables: readonly VolumeTable[];
+	/** The mount that a path lies at or below; `undefined` above all of them. Costs no reading. */
+	mountOf(path: RawPath): Mount | undefined;
 }

@@ -1,4 +1,5 @@
 /** What a disk is divided into. */
+import type { ErrorRecord } from '../util/errors.js';
 
 /** One place on a disk where a filesystem (or something else) sits. */
 export interface Volume {
@@ -11,7 +12,10 @@ export interface Volume {
 	readonly offset: number;
 	/** Bytes. */
 	readonly size: number;
-	/** What is in it, by its usual name: 'ext4', 'swap', 'lvm2', 'luks', 'ntfs', 'xfs', 'btrfs', 'vfat', …; 'unknown'; 'extended'. */
+	/**
+	 * What is in it, by the name that blkid prints: 'ext4', 'swap', 'LVM2_member', 'crypto_LUKS', 'ntfs', 'xfs', 'btrfs',
+	 * 'vfat', …; 'unknown'; 'empty' (nothing but zeros where signatures are); 'extended' (it holds logical partitions).
+	 */
 	readonly type: string;
 	/** Of the filesystem, as bytes; empty when there is none. */
 	readonly label: string;
@@ -22,7 +26,7 @@ export interface Volume {
 	/** From the partition table: its type in words ("Linux filesystem", "EFI System"), and the name GPT gives. */
 	readonly partitionType: string;
 	readonly partitionName: string;
-	/** Why it cannot be used although it is listed (it leaves the disk, it overlaps another). */
+	/** What is wrong with it although it is listed: it leaves the disk (then it is not readable), it overlaps another. */
 	readonly problem: string | undefined;
 }
 
@@ -35,4 +39,6 @@ export interface VolumeTable {
 	readonly volumes: readonly Volume[];
 	/** What was wrong and what was done about it: "the primary GPT is damaged (CRC); the backup was used". */
 	readonly notes: readonly string[];
+	/** No volume could be listed, because no copy of the table can be used. */
+	readonly problem?: ErrorRecord | undefined;
 }
