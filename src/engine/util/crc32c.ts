@@ -30,6 +30,20 @@ export function crc32c(state: number, bytes: Uint8Array, from = 0, to = bytes.by
 	return crc >>> 0;
 }
 
+/** @returns the state after a 32-bit little-endian number. */
+export function crc32cWord(state: number, word: number): number {
+	let crc = state ^ word;
+	for (let i = 0; i < 4; i++) crc = TABLES[crc & 0xff]! ^ (crc >>> 8); // OK: a byte is below 256.
+	return crc >>> 0;
+}
+
+/** @returns the state after `count` zero bytes: a checksum's own field counts as zeros. */
+export function crc32cZeros(state: number, count: number): number {
+	let crc = state | 0;
+	for (let i = 0; i < count; i++) crc = TABLES[crc & 0xff]! ^ (crc >>> 8); // OK: as above.
+	return crc >>> 0;
+}
+
 function makeTables(): Int32Array {
 	const tables = new Int32Array(8 * 256);
 	for (let byte = 0; byte < 256; byte++) {
