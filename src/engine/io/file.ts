@@ -1,10 +1,10 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { EngineError } from '../util/errors.js';
 import { checkRange } from './memory.js';
-import type { ByteSource } from './source.js';
+import type { HostFile } from './host-files.js';
 
 /** A regular file of the host. Every read is positional: nothing keeps a place in the file. */
-export class FileSource implements ByteSource {
+export class FileSource implements HostFile {
 	#fd: number;
 
 	private constructor(
@@ -48,6 +48,16 @@ export class FileSource implements ByteSource {
 		const { size, mtimeMs, ino, dev } = fstatSync(this.#fd);
 		this.length = size;
 		return { size, mtimeMs, ino, dev };
+	}
+
+	stamp(): string {
+		try {
+			const { dev, ino, size, mtimeNs, ctimeNs } = statSync(this.path, { bigint: true });
+			return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
+		} catch {
+			// OK: whatever keeps the path from being looked at, the file is no longer what was opened.
+			return 'gone';
+		}
 	}
 
 	read(offset: number, into: Uint8Array): void {
