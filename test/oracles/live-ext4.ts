@@ -1,0 +1,311 @@
+/**
+ * A qcow2 image with a mounted ext4 filesystem that can be snapshotted while it is written: what a running machine
+ * leaves behind, without a machine. qemu-storage-daemon exports the image by FUSE, the kernel mounts it through a loop
+ * device, and internal snapshots are taken over QMP in milliseconds.
+ *
+ * Needs root, loop devices, /dev/fuse, qemu-storage-daemon, qemu-img, mke2fs; sfdisk when partitioned.
+ */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import {
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	readFileSync,
+	rmSync,
+	statSync,
+	truncateSync,
+	writeFileSync,
+} from 'node:fs';
+import { createConnection } from 'node:net';
+import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { listMounted } from './listing.js';
+import type { Listing } from './listing.js';
+
+export interface LiveExt4Options {
+	/** MiB of the disk. */
+	readonly sizeMiB?: number;
+	/** Arguments of mke2fs, such as `-b 1024` or `-O fast_commit`. */
+	readonly mkfs?: readonly string[];
+	/** Of mount, such as `data=journal,commit=1`. */
+	readonly mountOptions?: string;
+	/** Of qemu-img create, such as `cluster_size=4096`. */
+	readonly imageOptions?: string;
+	/** Put the filesystem into the only partition of a GPT, at 1 MiB. */
+	readonly partitioned?: boolean;
+	/** Before it becomes a qcow2, called with the raw file: tune2fs, debugfs, a populated tree. */
+	readonly prepare?: (raw: string, offset: number) => void;
+}
+
+const MIB = 2 ** 20;
+const live = new Set<LiveExt4>();
+
+export class LiveExt4 implements AsyncDisposable {
+	/** The host's folder for everything; removed by dispose. */
+	readonly directory: string;
+	readonly image: string;
+	/** Bytes of the disk before the filesystem. */
+	readonly offset: number;
+	/** Where the filesystem is mounted while it is. */
+	readonly mountpoint: string;
+	readonly #export: string;
+	#daemon: ChildProcess | undefined;
+	#qmp: Qmp | undefined;
+	#isMounted = false;
+
+	private constructor(private readonly options: LiveExt4Options) {
+		this.directory = mkdtempSync(join(tmpdir(), 'strata-live-'));
+		this.image = join(this.directory, 'disk.qcow2');
+		this.mountpoint = join(this.directory, 'mnt');
+		this.#export = join(this.directory, 'export');
+		this.offset = options.partitioned ? MIB : 0;
+		live.add(this);
+	}
+
+	/** Make the image and its filesystem, without mounting it. */
+	static create(options: LiveExt4Options = {}): LiveExt4 {
+		const made = new LiveExt4(options);
+		try {
+			made.#make();
+			return made;
+		} catch (error) {
+			made.killNow();
+			throw error;
+		}
+	}
+
+	#make(): void {
+		const { options } = this;
+		const size = (options.sizeMiB ?? 64) * MIB;
+		const raw = join(this.directory, 'disk.raw');
+		writeFileSync(raw, '');
+		truncateSync(raw, size);
+		const extent: string[] = [];
+		if (options.partitioned) {
+			const table = 'label: gpt\nstart=2048\n';
+			execFileSync('sfdisk', ['-q', raw], { input: table, stdio: ['pipe', 'ignore', 'pipe'] });
+			extent.push('-E', `offset=${this.offset}`);
+		}
+		const blocks = options.partitioned ? [`${(size - 2 * this.offset) / 1024}k`] : [];
+		run('mke2fs', ['-q', '-F', '-t', 'ext4', ...extent, ...(options.mkfs ?? []), raw, ...blocks]);
+		options.prepare?.(raw, this.offset);
+		const imageOptions = options.imageOptions === undefined ? [] : ['-o', options.imageOptions];
+		run('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', ...imageOptions, raw, this.image]);
+		rmSync(raw);
+		mkdirSync(this.mountpoint);
+		writeFileSync(this.#export, '');
+	}
+
+	/** Export and mount, and start to answer `snapshot`. */
+	async mount(): Promise<void> {
+		await this.#startDaemon();
+		this.#mount();
+	}
+
+	#mount(): void {
+		const options = ['loop', ...(this.options.mountOptions === undefined ? [] : [this.options.mountOptions])];
+		run('mount', ['-t', 'ext4', '-o', options.join(','), this.#export, this.mountpoint]);
+		this.#isMounted = true;
+	}
+
+	async #startDaemon(): Promise<void> {
+		const socket = join(this.directory, 'qmp');
+		const size = statSize(this.image);
+		const node = this.offset === 0 ? 'disk' : 'part';
+		const part =
+			this.offset === 0
+				? []
+				: ['--blockdev', `driver=raw,file=disk,offset=${this.offset},size=${size - 2 * this.offset},node-name=part`];
+		const args = [
+			...['--blockdev', `driver=file,filename=${this.image},node-name=file,discard=unmap`],
+			...['--blockdev', 'driver=qcow2,file=file,node-name=disk,discard=unmap'],
+			...part,
+			...['--export', `type=fuse,id=export,node-name=${node},mountpoint=${this.#export},writable=on`],
+			...['--chardev', `socket,id=qmp,path=${socket},server=on,wait=off`, '--monitor', 'chardev=qmp'],
+		];
+		const daemon = spawn('qemu-storage-daemon', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+		this.#daemon = daemon;
+		let errors = '';
+		daemon.stderr.on('data', (data: Buffer) => (errors += data.toString()));
+		// OK: an error of starting shows as an exit below.
+		daemon.on('error', error => (errors += error.message));
+		for (let waited = 0; !(existsSync(socket) && isMountpoint(this.#export)); waited += 10) {
+			if (daemon.exitCode !== null || 10_000 < waited) throw new Error(`qemu-storage-daemon did not start: ${errors}`);
+			await delay(10);
+		}
+		this.#qmp = await Qmp.connect(socket);
+	}
+
+	/** An internal snapshot of the disk as it is this instant, mounted or not. Crash-consistent: nothing is flushed. */
+	async snapshot(name: string): Promise<void> {
+		await this.#qmp!.execute('blockdev-snapshot-internal-sync', { device: 'disk', name }); // OK: mounted.
+	}
+
+	async deleteSnapshot(name: string): Promise<void> {
+		await this.#qmp!.execute('blockdev-snapshot-delete-internal-sync', { device: 'disk', name }); // OK: mounted.
+	}
+
+	/** Let the kernel forget what it cached, so that reading touches the disk (and atimes) again. */
+	dropCaches(): void {
+		run('sync', []);
+		writeFileSync('/proc/sys/vm/drop_caches', '3');
+	}
+
+	/** Unmount cleanly and end the daemon: the image can then be opened by anyone. */
+	async unmount(): Promise<void> {
+		if (this.#isMounted) run('umount', [this.mountpoint]);
+		this.#isMounted = false;
+		this.#qmp?.close();
+		this.#qmp = undefined;
+		const daemon = this.#daemon;
+		this.#daemon = undefined;
+		if (!daemon || daemon.exitCode !== null) return;
+		const ended = new Promise(resolve => daemon.once('exit', resolve));
+		daemon.kill('SIGTERM');
+		await ended;
+	}
+
+	/** A raw copy of the disk at a snapshot, or of the current state. Only while it is not mounted. */
+	rawCopy(snapshot?: string): string {
+		const raw = join(mkdtempSync(join(this.directory, 'raw-')), 'disk.raw');
+		const at = snapshot === undefined ? [] : ['-l', snapshot];
+		run('qemu-img', ['convert', '-f', 'qcow2', ...at, '-O', 'raw', this.image, raw]);
+		return raw;
+	}
+
+	/** What mounting a snapshot shows: a copy is mounted read-write once, so that the kernel replays its journal. */
+	kernelListing(snapshot?: string): Listing {
+		const raw = this.rawCopy(snapshot);
+		try {
+			return listRaw(raw, { offset: this.offset, recover: true });
+		} finally {
+			rmSync(raw);
+		}
+	}
+
+	/** Unmount, end, remove: whatever state it is in. */
+	async [Symbol.asyncDispose](): Promise<void> {
+		try {
+			await this.unmount();
+		} finally {
+			this.killNow();
+		}
+	}
+
+	/** The same without waiting and without complaints: for failures, and for the end of the process. */
+	killNow(): void {
+		live.delete(this);
+		this.#qmp?.close();
+		quietly('umount', [this.mountpoint]);
+		this.#daemon?.kill('SIGTERM');
+		for (let n = 0; n < 100 && isMountpoint(this.#export); n++) spawnSync('sleep', ['0.02']);
+		if (isMountpoint(this.#export)) quietly('umount', ['-l', this.#export]);
+		rmSync(this.directory, { recursive: true, force: true });
+	}
+}
+
+/**
+ * List a raw disk through the kernel.
+ *
+ * @param options.recover mount it read-write first, which replays the journal and changes the file; else the journal is
+ * left alone, so the filesystem should be clean.
+ */
+export function listRaw(raw: string, options: { readonly offset?: number; readonly recover?: boolean } = {}): Listing {
+	const top = mkdtempSync(join(tmpdir(), 'strata-mount-'));
+	const place = options.offset ? `,offset=${options.offset},sizelimit=${statSize(raw) - 2 * options.offset}` : '';
+	try {
+		if (options.recover) {
+			run('mount', ['-t', 'ext4', '-o', `loop,noatime${place}`, raw, top]);
+			run('umount', [top]);
+		}
+		run('mount', ['-t', 'ext4', '-o', `loop,ro,noload${place}`, raw, top]);
+		return listMounted(top);
+	} finally {
+		quietly('umount', [top]);
+		rmSync(top, { recursive: true, force: true });
+	}
+}
+
+/** A QMP client of a few lines: one command at a time, events are dropped. */
+class Qmp {
+	#buffer = '';
+	#waiting: ((reply: QmpReply) => void) | undefined;
+
+	private constructor(private readonly socket: Socket) {
+		socket.on('data', data => {
+			this.#buffer += data.toString();
+			for (let at; (at = this.#buffer.indexOf('\n')) >= 0;) {
+				const reply = JSON.parse(this.#buffer.slice(0, at)) as QmpReply;
+				this.#buffer = this.#buffer.slice(at + 1);
+				if ('return' in reply || 'error' in reply || 'QMP' in reply) this.#waiting?.(reply);
+			}
+		});
+		socket.on('error', error => this.#waiting?.({ error: { desc: error.message } }));
+		socket.on('close', () => this.#waiting?.({ error: { desc: 'the connection was closed' } }));
+	}
+
+	static async connect(path: string): Promise<Qmp> {
+		const qmp = new Qmp(createConnection(path));
+		await qmp.#reply(); // The greeting.
+		await qmp.execute('qmp_capabilities');
+		return qmp;
+	}
+
+	async execute(command: string, args: Record<string, unknown> = {}): Promise<unknown> {
+		this.socket.write(`${JSON.stringify({ execute: command, arguments: args })}\n`);
+		const reply = await this.#reply();
+		if (reply.error) throw new Error(`${command}: ${reply.error.desc}`);
+		return reply.return;
+	}
+
+	#reply(): Promise<QmpReply> {
+		return new Promise(resolve => (this.#waiting = resolve));
+	}
+
+	close(): void {
+		this.socket.destroy();
+	}
+}
+
+interface QmpReply {
+	readonly return?: unknown;
+	readonly error?: { readonly desc: string };
+	readonly QMP?: unknown;
+}
+
+/** Run a tool that must succeed. @throws Error with what it said. */
+export function run(program: string, args: readonly string[], input?: string): string {
+	const result = spawnSync(program, args, {
+		encoding: 'utf8',
+		maxBuffer: 1 << 28,
+		...(input !== undefined && { input }),
+	});
+	if (result.error) throw result.error;
+	if (result.status !== 0) throw new Error(`${program} ${args.join(' ')}: ${result.stderr || result.stdout}`);
+	return result.stdout;
+}
+
+function quietly(program: string, args: readonly string[]): void {
+	spawnSync(program, args, { stdio: 'ignore' });
+}
+
+function isMountpoint(path: string): boolean {
+	return readFileSync('/proc/mounts', 'utf8').includes(` ${path} `);
+}
+
+/** Of a raw file, or the virtual size of a qcow2. */
+function statSize(path: string): number {
+	if (!path.endsWith('.qcow2')) return statSync(path).size;
+	return (JSON.parse(run('qemu-img', ['info', '-U', '--output=json', path])) as { 'virtual-size': number })[
+		'virtual-size'
+	];
+}
+
+function endAll(): void {
+	for (const one of live) one.killNow();
+}
+process.on('exit', endAll);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
