@@ -25,7 +25,7 @@ export const linuxRaid: Matcher = probe => {
 	for (const offset of [alignDown(probe.size - 8192, 4096), 0, 4096]) {
 		const superblock = probe.at(offset, 256);
 		if (superblock?.readUInt32LE(0) !== MD_MAGIC || superblock.readUInt32LE(4) !== 1) continue;
-		if (superblock.readBigUInt64LE(128) * 512n !== BigInt(offset)) continue; // super_offset
+		if (superblock.readBigUInt64LE(144) * 512n !== BigInt(offset)) continue; // super_offset
 		return {
 			type: 'linux_raid_member',
 			label: labelOf(superblock.subarray(32, 64)),
