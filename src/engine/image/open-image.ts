@@ -6,11 +6,11 @@
  */
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
 import { LOCAL_FILES, type HostFile, type HostFiles } from '../io/host-files.js';
-import { readBytes } from '../io/source.js';
 import { EngineError } from '../util/errors.js';
 import { textFromRaw, type RawName } from '../util/names.js';
-import { DETECT_HEAD_BYTES, DETECT_TAIL_BYTES, checkReadable, detectFormat } from './detect.js';
+import { checkReadable } from './detect.js';
 import type { DiskImage } from './image.js';
+import { detect } from './probe.js';
 import { Qcow2Image } from './qcow2/image.js';
 import { RawImage } from './raw.js';
 import { resolveReference, type FileReference } from './reference.js';
@@ -46,18 +46,6 @@ export function openImage(path: string, options: OpenImageOptions = {}): DiskIma
 /** The qcow2 behind an opened image, for what only qcow2 has; `undefined` for other formats. */
 export function asQcow2(image: DiskImage): Qcow2Image | undefined {
 	return image instanceof Qcow2Image ? image : undefined;
-}
-
-/** What the file at `path` looks like. Reads a kilobyte. */
-export function detectImageFormat(path: string, files: HostFiles = LOCAL_FILES): string {
-	using file = files.open(path);
-	return detect(file);
-}
-
-function detect(file: HostFile): string {
-	const head = readBytes(file, 0, Math.min(DETECT_HEAD_BYTES, file.size));
-	const tailLength = Math.min(DETECT_TAIL_BYTES, file.size);
-	return detectFormat(head, readBytes(file, file.size - tailLength, tailLength));
 }
 
 /** One call of `openImage()`: the rules, and the files met so far. */

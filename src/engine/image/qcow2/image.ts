@@ -15,6 +15,7 @@ import { textFromRaw, type RawName } from '../../util/names.js';
 import { divCeil } from '../../util/numbers.js';
 import { blame } from '../blame.js';
 import type { DiskImage, ImageFile, ImageNote } from '../image.js';
+import { readBitmapNames } from './bitmaps.js';
 import { FORMAT, MAX_HEADER_BYTES, decodeHeader, refcountTableProblem, type Qcow2Header } from './header.js';
 import { geometryOf, type Geometry } from './mapping.js';
 import { readSnapshotTable, type Qcow2Snapshot } from './snapshot-table.js';
@@ -185,6 +186,15 @@ export class Qcow2Image implements DiskImage {
 		const at = id === undefined ? this.header : this.snapshot(id);
 		this.#guard(() => this.tables.checkL1(at.l1Offset, at.l1Size, 'l1_table_offset', 40));
 		return readBytes(this.file, at.l1Offset, at.l1Size * 8);
+	}
+
+	/**
+	 * Names of the persistent bitmaps. QEMU refuses to revert to a snapshot while there are any.
+	 *
+	 * @throws EngineError `ERR_CORRUPT`.
+	 */
+	bitmapNames(): readonly RawName[] {
+		return this.#guard(() => readBitmapNames(this.file, this.header.bitmaps));
 	}
 
 	isUnchanged(): boolean {
