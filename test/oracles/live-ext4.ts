@@ -106,24 +106,18 @@ export class LiveExt4 implements AsyncDisposable {
 	}
 
 	#mount(): void {
-		const options = ['loop', ...(this.options.mountOptions === undefined ? [] : [this.options.mountOptions])];
-		run('mount', ['-t', 'ext4', '-o', options.join(','), this.#export, this.mountpoint]);
+		const { mountOptions } = this.options;
+		const options = `loop${place(this.#export, this.offset)}${mountOptions === undefined ? '' : `,${mountOptions}`}`;
+		run('mount', ['-t', 'ext4', '-o', options, this.#export, this.mountpoint]);
 		this.#isMounted = true;
 	}
 
 	async #startDaemon(): Promise<void> {
 		const socket = join(this.directory, 'qmp');
-		const size = statSize(this.image);
-		const node = this.offset === 0 ? 'disk' : 'part';
-		const part =
-			this.offset === 0
-				? []
-				: ['--blockdev', `driver=raw,file=disk,offset=${this.offset},size=${size - 2 * this.offset},node-name=part`];
 		const args = [
 			...['--blockdev', `driver=file,filename=${this.image},node-name=file,discard=unmap`],
 			...['--blockdev', 'driver=qcow2,file=file,node-name=disk,discard=unmap'],
-			...part,
-			...['--export', `type=fuse,id=export,node-name=${node},mountpoint=${this.#export},writable=on`],
+			...['--export', `type=fuse,id=export,node-name=disk,mountpoint=${this.#export},writable=on`],
 			...['--chardev', `socket,id=qmp,path=${socket},server=on,wait=off`, '--monitor', 'chardev=qmp'],
 		];
 		const daemon = spawn('qemu-storage-daemon', args, { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -190,16 +184,17 @@ export class LiveExt4 implements AsyncDisposable {
 	async [Symbol.asyncDispose](): Promise<void> {
 		try {
 			await this.unmount();
-		} finally {
-			this.killNow();
+		} catch {
+			// A file is still open, or the daemon has died: what follows does not ask.
 		}
+		this.killNow();
 	}
 
 	/** The same without waiting and without complaints: for failures, and for the end of the process. */
 	killNow(): void {
 		live.delete(this);
 		this.#qmp?.close();
-		quietly('umount', [this.mountpoint]);
+		quietly('umount', ['-l', this.mountpoint]);
 		this.#daemon?.kill('SIGTERM');
 		for (let n = 0; n < 100 && isMountpoint(this.#export); n++) spawnSync('sleep', ['0.02']);
 		if (isMountpoint(this.#export)) quietly('umount', ['-l', this.#export]);
@@ -215,13 +210,13 @@ export class LiveExt4 implements AsyncDisposable {
  */
 export function listRaw(raw: string, options: { readonly offset?: number; readonly recover?: boolean } = {}): Listing {
 	const top = mkdtempSync(join(tmpdir(), 'strata-mount-'));
-	const place = options.offset ? `,offset=${options.offset},sizelimit=${statSize(raw) - 2 * options.offset}` : '';
+	const part = place(raw, options.offset ?? 0);
 	try {
 		if (options.recover) {
-			run('mount', ['-t', 'ext4', '-o', `loop,noatime${place}`, raw, top]);
+			run('mount', ['-t', 'ext4', '-o', `loop,noatime${part}`, raw, top]);
 			run('umount', [top]);
 		}
-		run('mount', ['-t', 'ext4', '-o', `loop,ro,noload${place}`, raw, top]);
+		run('mount', ['-t', 'ext4', '-o', `loop,ro,noload${part}`, raw, top]);
 		return listMounted(top);
 	} finally {
 		quietly('umount', [top]);
@@ -296,12 +291,9 @@ function isMountpoint(path: string): boolean {
 	return readFileSync('/proc/mounts', 'utf8').includes(` ${path} `);
 }
 
-/** Of a raw file, or the virtual size of a qcow2. */
-function statSize(path: string): number {
-	if (!path.endsWith('.qcow2')) return statSync(path).size;
-	return (JSON.parse(run('qemu-img', ['info', '-U', '--output=json', path])) as { 'virtual-size': number })[
-		'virtual-size'
-	];
+/** Mount options for a filesystem that is a part of a file: the rest at the end is as long as that at the beginning. */
+function place(file: string, offset: number): string {
+	return offset === 0 ? '' : `,offset=${offset},sizelimit=${statSync(file).size - 2 * offset}`;
 }
 
 function endAll(): void {
