@@ -58,6 +58,8 @@ export interface TimelineRecord {
 	readonly undo: { readonly time: string; readonly rolledBackTo: string; readonly safetySnapshot: string } | null;
 	/** Why snapshots cannot be made in this source ("raw images hold no snapshots; …"); null when they can. */
 	readonly readOnlyReason: string | null;
+	/** Sentences about the timeline itself: parents that were not guessed and why, damaged records. */
+	readonly notes?: readonly string[];
 	/** Changes whenever anything of the above may have changed: poll it. */
 	readonly generation: string;
 }
