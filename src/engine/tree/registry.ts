@@ -1,4 +1,5 @@
 /** Which filesystems Strata reads: the one place that knows them all. */
+import { Ext4 } from '../filesystem/ext4/ext4.js';
 import type { Filesystem } from '../filesystem/filesystem.js';
 import type { ByteSource } from '../io/source.js';
 import { EngineError } from '../util/errors.js';
@@ -12,7 +13,9 @@ export interface FilesystemDriver {
 	open(volume: ByteSource): Filesystem;
 }
 
-export const DRIVERS: readonly FilesystemDriver[] = [];
+export const DRIVERS: readonly FilesystemDriver[] = [
+	{ types: ['ext2', 'ext3', 'ext4'], open: volume => Ext4.open(volume) },
+];
 
 /** What a person calls a type, where blkid's name is not it. */
 const PLAIN_NAMES: Readonly<Record<string, string>> = {
