@@ -114,7 +114,10 @@ export function verifyBlock(context: DirectoryContext, bytes: Buffer, from: numb
 	const { blockSize } = context.superblock;
 	const tail = from + blockSize - TAIL_SIZE;
 	const field = `checksum of directory ${context.inode}`;
+	// A tree block may have been a leaf once, whose tail still stands in the unused bytes of its own: look for it first.
+	const entries = treeEntries(bytes, from, blockSize);
 	if (
+		entries === undefined &&
 		le32(bytes, tail) === 0 &&
 		le16(bytes, tail + 4) === TAIL_SIZE &&
 		bytes[tail + 6] === 0 &&
@@ -125,7 +128,6 @@ export function verifyBlock(context: DirectoryContext, bytes: Buffer, from: numb
 		if (sum !== stored) context.report(mismatch(field, offset + tail + 8, sum, stored));
 		return;
 	}
-	const entries = treeEntries(bytes, from, blockSize);
 	if (entries === undefined) {
 		const details = {
 			format: 'ext4',
