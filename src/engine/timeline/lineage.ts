@@ -112,13 +112,8 @@ interface Disk {
 
 /** Guesses over all disks of a machine: distances add up, and one disk's contradiction is enough. */
 class Guesser {
-	readonly #disks:
-		| readonly {
-				readonly image: Qcow2Image;
-				readonly states: readonly (DiskState | undefined)[];
-				readonly ancestry: Ancestry;
-		  }[]
-		| undefined;
+	/** `undefined` when a disk is no qcow2. */
+	readonly #disks: readonly Disk[] | undefined;
 
 	constructor(private readonly machine: Machine) {
 		const images = machine.images.map(asQcow2);
