@@ -1,0 +1,149 @@
+// One end-to-end test file: a fresh VS Code with Strata installed, and steps that are told as `ok` or `FAIL`.
+// Run by ../run.mjs, which gives it a folder to live in and sums up.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import process from 'node:process';
+import { chromium } from 'playwright-core';
+import { addressOf, environmentOf, installExtension, layOut, startServer } from './server.mjs';
+import { Workbench } from './workbench.mjs';
+
+const CHROMIUM_ARGUMENTS = [
+	'--no-sandbox',
+	'--disable-gpu',
+	'--disable-quic',
+	'--no-first-run',
+	'--disable-background-networking',
+	'--disable-component-update',
+	'--disable-sync',
+	'--disable-dev-shm-usage',
+	// Nothing but this machine can be reached.
+	'--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+];
+
+/** What run.mjs passes on: `{ name, base, results, vsix, repository }`. */
+const run = JSON.parse(process.env.STRATA_E2E ?? 'null');
+if (run === null) throw new Error('run end-to-end tests by: node test/vscode/run.mjs NAME');
+
+/**
+ * Runs the steps of a file.
+ *
+ * @param {object} options
+ * @param {Record<string, unknown>} [options.settings] of the user, on top of the calm ones
+ * @param {Record<string, string>} [options.environment] of the server, and so of the extension host
+ * @param {boolean} [options.trust] false: Restricted Mode can be tried
+ * @param {'vsix' | 'none'} [options.extension]
+ * @param {{ width: number, height: number }} [options.viewport]
+ * @param {(folder: string) => void | Promise<void>} [options.prepare] puts files into the folder that VS Code opens
+ * @param {(context: Context) => Promise<void>} body
+ *
+ * @typedef {object} Context
+ * @property {Workbench} workbench the first window
+ * @property {import('playwright-core').Page} page its page
+ * @property {(name: string, action: () => Promise<unknown>) => Promise<boolean>} step a failure is told, and the next step runs
+ * @property {(name: string, action: () => Promise<unknown>) => Promise<void>} need a failure ends the file: nothing after makes sense
+ * @property {string} folder what VS Code has open; fixtures may be put here
+ * @property {ReturnType<typeof layOut>} folders home, temporary folder, profile
+ * @property {() => Promise<Workbench>} openWindow another window of the same person
+ * @property {(...args: string[]) => { status: number, stdout: string, stderr: string }} strata the command line, in the same home
+ */
+export async function journey(options, body) {
+	const folders = layOut(run.base);
+	const folder = join(run.base, 'work');
+	mkdirSync(folder, { recursive: true });
+	mkdirSync(run.results, { recursive: true });
+	// Chromium's profile, and whatever else this process makes.
+	process.env.TMPDIR = folders.temporary;
+
+	const results = [];
+	const save = () => writeFileSync(join(run.results, 'steps.json'), JSON.stringify(results, null, '\t'));
+	let workbench;
+	const step = async (name, action, limit = 120_000) => {
+		const started = Date.now();
+		const result = { name, passed: true, milliseconds: 0 };
+		results.push(result);
+		try {
+			await withLimit(action(), limit);
+		} catch (error) {
+			result.passed = false;
+			result.error = String(error?.stack ?? error);
+			await workbench?.screenshot(`FAIL ${name}`).catch(() => undefined);
+			// What it left open must not fail the next step.
+			for (let presses = 0; presses < 3; presses++)
+				await workbench?.page.keyboard.press('Escape').catch(() => undefined);
+		}
+		result.milliseconds = Date.now() - started;
+		console.log(
+			`${result.passed ? 'ok  ' : 'FAIL'} ${run.name} › ${name} (${(result.milliseconds / 1000).toFixed(1)} s)`,
+		);
+		if (!result.passed) console.log(result.error.replace(/^/gm, '       '));
+		save();
+		return result.passed;
+	};
+	const need = async (name, action, limit) => {
+		if (!(await step(name, action, limit))) throw new StepFailed();
+	};
+
+	let server;
+	let browser;
+	try {
+		await need('VS Code starts with Strata installed', async () => {
+			await options.prepare?.(folder);
+			if (options.extension !== 'none') installExtension(folders, run.vsix);
+			server = await startServer({ folders, ...options });
+			browser = await chromium.launch({ executablePath: chromiumPath(), args: CHROMIUM_ARGUMENTS });
+		});
+		const context = await browser.newContext({ viewport: options.viewport ?? { width: 1400, height: 900 } });
+		context.setDefaultTimeout(15_000);
+		const openWindow = async () => {
+			const window = new Workbench(await context.newPage(), {
+				address: addressOf(server.port, folder),
+				folder,
+				userData: folders.userData,
+				results: run.results,
+			});
+			await window.open();
+			return window;
+		};
+		await need('the window opens', async () => {
+			workbench = await openWindow();
+		});
+		const strata = (...args) =>
+			spawnSync(process.execPath, [join(run.repository, 'dist', 'cli.cjs'), ...args], {
+				env: environmentOf(folders, options.environment),
+				encoding: 'utf8',
+				stdio: ['ignore', 'pipe', 'pipe'],
+				timeout: 60_000,
+			});
+		await body({ workbench, page: workbench.page, step, need, folder, folders, openWindow, strata, server });
+	} catch (error) {
+		// A failed `need` was told already.
+		if (!(error instanceof StepFailed)) await step('between the steps', () => Promise.reject(error));
+	} finally {
+		if (workbench) writeFileSync(join(run.results, 'extension.log'), workbench.extensionLog());
+		if (workbench) writeFileSync(join(run.results, 'console-errors.txt'), workbench.errors.join('\n'));
+		if (server) writeFileSync(join(run.results, 'server.log'), server.log());
+		await browser?.close();
+		await server?.stop();
+		save();
+	}
+	process.exitCode = results.every(result => result.passed) ? 0 : 1;
+}
+
+class StepFailed extends Error {}
+
+function chromiumPath() {
+	return process.env.STRATA_CHROMIUM ?? '/usr/bin/chromium';
+}
+
+async function withLimit(promise, milliseconds) {
+	let timer;
+	const limit = new Promise((_, failed) => {
+		timer = setTimeout(() => failed(new Error(`still not done after ${milliseconds / 1000} s`)), milliseconds);
+	});
+	try {
+		return await Promise.race([promise, limit]);
+	} finally {
+		clearTimeout(timer);
+	}
+}

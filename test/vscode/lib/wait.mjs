@@ -1,0 +1,28 @@
+// Waiting for what the page shows. Playwright waits for elements; this waits for anything else.
+
+/**
+ * Asks again until `test()` is true.
+ * @param {() => Promise<unknown> | unknown} test
+ * @param {string | (() => string)} what said when it never is
+ */
+export async function until(test, what, timeout = 15_000) {
+	const deadline = Date.now() + timeout;
+	for (;;) {
+		if (await test()) return;
+		if (Date.now() > deadline)
+			throw new Error(`waited ${timeout / 1000} s in vain: ${typeof what === 'string' ? what : what()}`);
+		await new Promise(done => setTimeout(done, 50));
+	}
+}
+
+export function escapeRegExp(text) {
+	return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
+
+/** Visible text of an editor's lines, in order. Monaco's elements are in any order, with hard spaces. Runs in the page. */
+export function linesOf(element) {
+	return [...element.querySelectorAll('.view-line')]
+		.map(line => ({ top: Number.parseFloat(line.style.top), text: line.textContent.replaceAll('\u00a0', ' ') }))
+		.sort((a, b) => a.top - b.top)
+		.map(line => line.text);
+}
