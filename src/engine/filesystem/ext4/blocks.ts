@@ -1,10 +1,12 @@
 /** Blocks of the volume, through a bounded cache. */
 import type { ByteSource } from '../../io/source.js';
-import { corrupt } from '../../util/errors.js';
+import { EngineError, corrupt } from '../../util/errors.js';
 
 /** Bytes of metadata kept. A listing comes back to inode table blocks, an extent tree to its nodes. */
-const CACHE_BYTES = 8 * 1024 * 1024;
+const CACHE_BYTES = 4 * 1024 * 1024;
 const MIN_CACHED_BLOCKS = 64;
+/** Bytes read at once where blocks are asked for one after the other: a read costs more than what it brings. */
+const READ_AHEAD_BYTES = 64 * 1024;
 
 /**
  * Least recently used blocks go first, and their memory is used again: a fresh buffer costs as much as the read.
@@ -13,6 +15,9 @@ const MIN_CACHED_BLOCKS = 64;
 export class BlockReader {
 	readonly #cache = new Map<number, Uint8Array>();
 	readonly #capacity: number;
+	readonly #ahead: Uint8Array;
+	/** The block that a reader in order would miss next. */
+	#nextMiss = -1;
 	/** The block asked for last: inodes of one block are asked for one after the other. */
 	#lastNumber = -1;
 	#last: Uint8Array = new Uint8Array(0);
@@ -23,29 +28,24 @@ export class BlockReader {
 		readonly blockCount: number,
 	) {
 		this.#capacity = Math.max(MIN_CACHED_BLOCKS, CACHE_BYTES / blockSize);
+		this.#ahead = new Uint8Array(READ_AHEAD_BYTES);
 	}
 
 	/**
 	 * The bytes of a block: **valid until the next call**, never to be changed or kept.
 	 *
+	 * @param end the block before which a reader in order will stop: up to there blocks may be read ahead.
 	 * @throws EngineError `ERR_IO`; `ERR_CORRUPT` when the filesystem has no such block.
 	 */
-	block(number: number): Uint8Array {
+	block(number: number, end = number + 1): Uint8Array {
 		if (number === this.#lastNumber) return this.#last;
 		let bytes = this.#cache.get(number);
 		if (bytes) {
 			this.#cache.delete(number);
+			this.#cache.set(number, bytes);
 		} else {
-			this.#check(number);
-			bytes = this.#room();
-			try {
-				this.source.read(number * this.blockSize, bytes);
-			} catch (error) {
-				this.#lastNumber = -1; // Its buffer may be the one that was used again.
-				throw error;
-			}
+			bytes = this.#load(number, end);
 		}
-		this.#cache.set(number, bytes);
 		this.#lastNumber = number;
 		this.#last = bytes;
 		return bytes;
@@ -61,6 +61,39 @@ export class BlockReader {
 		this.#cache.clear();
 		this.#lastNumber = -1;
 		this.#last = new Uint8Array(0);
+	}
+
+	#load(number: number, end: number): Uint8Array {
+		this.#check(number);
+		const { blockSize } = this;
+		this.#lastNumber = -1; // Its buffer may be used again below.
+		const most = number === this.#nextMiss ? this.#ahead.byteLength / blockSize : 1;
+		const count = Math.max(1, Math.min(most, end - number, Math.floor(this.source.size / blockSize) - number));
+		this.#nextMiss = number + count;
+		if (count > 1 && this.#readAhead(number, count)) return this.#cache.get(number)!; // OK: it was just put there.
+		const bytes = this.#room();
+		this.source.read(number * blockSize, bytes);
+		this.#cache.set(number, bytes);
+		return bytes;
+	}
+
+	/** @returns false when the run cannot be read whole; the block that is needed may still be. */
+	#readAhead(number: number, count: number): boolean {
+		const { blockSize } = this;
+		try {
+			this.source.read(number * blockSize, this.#ahead.subarray(0, count * blockSize));
+		} catch (error) {
+			if (!EngineError.is(error)) throw error;
+			return false;
+		}
+		// The block that is needed comes last, so that making room for the others never takes it away.
+		for (let i = count - 1; 0 <= i; i--) {
+			if (this.#cache.has(number + i)) continue;
+			const bytes = this.#room();
+			bytes.set(this.#ahead.subarray(i * blockSize, (i + 1) * blockSize));
+			this.#cache.set(number + i, bytes);
+		}
+		return true;
 	}
 
 	#room(): Uint8Array {

@@ -346,7 +346,8 @@ export class Ext4 implements Filesystem {
 	#stored(number: number): Uint8Array {
 		const offset = this.inodeOffset(number);
 		this.#at = offset % this.blockSize;
-		return this.#core.blocks.block((offset - this.#at) / this.blockSize);
+		const table = this.inodeTableBlock(Math.floor((number - 1) / this.inodesPerGroup));
+		return this.#core.blocks.block((offset - this.#at) / this.blockSize, table + this.superblock.tableBlocks);
 	}
 
 	#isUsed(number: number): boolean {
