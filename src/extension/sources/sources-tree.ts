@@ -1,0 +1,241 @@
+/** The tree of *Sources*: machines, their states, volumes, folders, files. Holds no engine state. */
+import * as vscode from 'vscode';
+import type { EngineApi } from '../../shared/engine-api.js';
+import { COMMANDS, INTERNAL_COMMANDS } from '../contributions.js';
+import { errorText } from '../documents/explain.js';
+import { bytesUri, resolveFile } from '../documents/resolver.js';
+import { StrataError, isCancelled, messageOf } from '../engine-error.js';
+import { factsMarkdown } from '../markdown.js';
+import { plain } from '../plain.js';
+import { currentOf, namedSnapshot, refOf } from '../state-name.js';
+import type { CurrentCounts } from './current-counts.js';
+import type { EntryNode, MachineNode, MessageNode, SourceNode, StateNode } from './nodes.js';
+import { currentRow, entryRow, machineRow, snapshotRow, type Row } from './rows.js';
+import type { SourceStore } from './source-store.js';
+
+/** Children that one page of a folder shows. */
+export const PAGE_SIZE = 1000;
+
+export class SourcesTree implements vscode.TreeDataProvider<SourceNode> {
+	readonly #changed = new vscode.EventEmitter<SourceNode | undefined>();
+	readonly onDidChangeTreeData = this.#changed.event;
+	/** How many children of a folder are shown, by the folder's id, where it is more than a page. */
+	readonly #limits = new Map<string, number>();
+	#roots: readonly MachineNode[] = [];
+
+	constructor(
+		private readonly engine: Pick<EngineApi, 'list' | 'facts'>,
+		private readonly store: SourceStore,
+		private readonly counts: CurrentCounts,
+		/** Tells whether a message about a missing qemu-img belongs at the end. */
+		private readonly qemuMissing: () => boolean,
+	) {}
+
+	/** @param id of the machine that changed; everything when left out. */
+	refresh(id?: string): void {
+		this.#changed.fire(id === undefined ? undefined : this.#roots.find(root => root.machine.record.id === id));
+	}
+
+	showMore(node: SourceNode): void {
+		if (node.kind !== 'more') return;
+		this.#limits.set(node.parent.id, node.shown + PAGE_SIZE);
+		this.#changed.fire(node.parent);
+	}
+
+	getParent(node: SourceNode): SourceNode | undefined {
+		return node.kind === 'machine' ? undefined : node.parent;
+	}
+
+	async getChildren(node?: SourceNode): Promise<SourceNode[]> {
+		if (!node) return this.#machines();
+		switch (node.kind) {
+			case 'machine':
+				return this.#states(node);
+			case 'state':
+				return this.#entries(node, '/');
+			case 'entry':
+				return this.#entries(node, node.entry.path);
+			case 'more':
+			case 'message':
+				return [];
+		}
+	}
+
+	getTreeItem(node: SourceNode): vscode.TreeItem {
+		const { Collapsed, Expanded, None } = vscode.TreeItemCollapsibleState;
+		switch (node.kind) {
+			case 'machine': {
+				// A machine may have changed since the node was made: the row says what is known now.
+				const { record, timeline } = this.store.machine(node.machine.record.id) ?? node.machine;
+				return this.#item(node, machineRow(record, timeline), record.example ? Expanded : Collapsed);
+			}
+			case 'state': {
+				const row = node.snapshot
+					? snapshotRow(node.timeline, node.snapshot)
+					: currentRow(node.timeline, this.counts.get(node.timeline));
+				return this.#item(node, row, Collapsed);
+			}
+			case 'entry': {
+				const { entry, state } = node;
+				const opens = entry.type === 'directory' && entry.volume?.readable !== false;
+				const item = this.#item(node, entryRow(entry), opens ? Collapsed : None);
+				if (entry.volume) return item;
+				item.resourceUri = vscode.Uri.from(bytesUri(state, entry.path));
+				item.iconPath ??= opens ? vscode.ThemeIcon.Folder : vscode.ThemeIcon.File;
+				return item;
+			}
+			case 'more': {
+				const left = node.total - node.shown;
+				const item = new vscode.TreeItem(vscode.l10n.t('Show more'), None);
+				item.id = node.id;
+				item.description = vscode.l10n.t('{0} left', left.toLocaleString());
+				item.command = { command: INTERNAL_COMMANDS.showMore, title: item.label as string, arguments: [node] }; // OK: a string was given.
+				item.accessibilityInformation = { label: vscode.l10n.t('Show more, {0} left', left) };
+				return item;
+			}
+			case 'message':
+				return messageItem(node);
+		}
+	}
+
+	/** A file's command is found when it is clicked: which document opens depends on what the file is. */
+	async resolveTreeItem(item: vscode.TreeItem, node: SourceNode): Promise<vscode.TreeItem> {
+		if (node.kind !== 'entry' || node.entry.type === 'directory' || node.entry.volume) return item;
+		const uri = vscode.Uri.from(await resolveFile(this.engine, node.state, node.entry.path));
+		item.command = { command: 'vscode.open', title: vscode.l10n.t('Open'), arguments: [uri] };
+		return item;
+	}
+
+	async #machines(): Promise<SourceNode[]> {
+		const machines = await this.store.load();
+		this.#roots = machines.map(machine => ({ kind: 'machine', id: machine.record.id, machine }));
+		const nodes: SourceNode[] = [...this.#roots];
+		const { listError } = this.store;
+		if (listError) nodes.unshift(errorNode('list', undefined, listError));
+		if (this.qemuMissing() && nodes.length > 0) {
+			nodes.push({
+				kind: 'message',
+				id: 'qemu-img',
+				parent: undefined,
+				label: vscode.l10n.t('qemu-img is not installed'),
+				description: vscode.l10n.t('browsing and comparing work'),
+				icon: 'info',
+				tooltip: [[vscode.l10n.t('Needed for'), vscode.l10n.t('taking, rolling back and deleting snapshots')]],
+				command: { command: COMMANDS.takeSnapshot, title: vscode.l10n.t('Take Snapshot…'), arguments: [] },
+			});
+		}
+		return nodes;
+	}
+
+	async #states(parent: MachineNode): Promise<SourceNode[]> {
+		const { id, status } = parent.machine.record;
+		try {
+			const timeline = await this.store.timeline(id);
+			const record = timeline.source;
+			const nodes: SourceNode[] = [
+				{ kind: 'state', id: `${id}.current`, parent, timeline, state: currentOf(timeline), snapshot: undefined },
+				...timeline.snapshots.map((snapshot): StateNode => ({
+					kind: 'state',
+					id: `${id}.${snapshot.key}`,
+					parent,
+					timeline,
+					state: namedSnapshot(timeline, snapshot),
+					snapshot,
+				})),
+			];
+			if (record.status === 'unsettled') nodes.unshift(statusNode(parent, record.statusText));
+			this.counts.want(timeline);
+			return nodes;
+		} catch (error) {
+			if (isCancelled(error)) return [];
+			const nodes: SourceNode[] = [];
+			if (status !== 'ready' && status !== 'inUse') nodes.push(statusNode(parent, parent.machine.record.statusText));
+			if (nodes.length === 0) nodes.push(errorNode(id, parent, error));
+			return nodes;
+		}
+	}
+
+	async #entries(parent: StateNode | EntryNode, path: string): Promise<SourceNode[]> {
+		const limit = this.#limits.get(parent.id) ?? PAGE_SIZE;
+		try {
+			const { entries, total } = await this.engine.list(refOf(parent.state), path, { offset: 0, limit });
+			const nodes: SourceNode[] = entries.map(entry => ({
+				kind: 'entry',
+				id: `${parent.state.source}.${parent.state.state}${entry.path}`,
+				parent,
+				state: parent.state,
+				entry,
+			}));
+			if (entries.length < total) {
+				nodes.push({ kind: 'more', id: `${parent.id}#more`, parent, shown: entries.length, total });
+			}
+			if (nodes.length === 0) nodes.push(emptyNode(parent));
+			return nodes;
+		} catch (error) {
+			return isCancelled(error) ? [] : [errorNode(parent.id, parent, error)];
+		}
+	}
+
+	#item(node: SourceNode, row: Row, collapsible: vscode.TreeItemCollapsibleState): vscode.TreeItem {
+		const item = new vscode.TreeItem(plain(row.label), collapsible);
+		item.id = node.id;
+		item.description = plain(row.description);
+		item.contextValue = row.tokens.join(';');
+		item.tooltip = factsMarkdown(row.label, row.facts);
+		item.accessibilityInformation = { label: plain(row.spoken) };
+		if (row.icon) {
+			const { name, color } = row.icon;
+			item.iconPath = new vscode.ThemeIcon(name, color === undefined ? undefined : new vscode.ThemeColor(color));
+		}
+		return item;
+	}
+}
+
+function messageItem(node: MessageNode): vscode.TreeItem {
+	const item = new vscode.TreeItem(plain(node.label), vscode.TreeItemCollapsibleState.None);
+	item.id = node.id;
+	item.description = plain(node.description);
+	item.iconPath = new vscode.ThemeIcon(node.icon);
+	item.tooltip = factsMarkdown(node.label, node.tooltip);
+	item.accessibilityInformation = { label: plain(`${node.label}, ${node.description}`) };
+	if (node.command) item.command = { ...node.command, arguments: [...node.command.arguments] };
+	return item;
+}
+
+function errorNode(id: string, parent: SourceNode | undefined, error: unknown): MessageNode {
+	const code = StrataError.is(error) ? error.code : '';
+	const message = errorText(code, messageOf(error));
+	return {
+		kind: 'message',
+		id: `${id}#error`,
+		parent,
+		label: message,
+		description: code,
+		icon: 'warning',
+		tooltip: code === '' ? [] : [[vscode.l10n.t('Code'), code]],
+		command: { command: COMMANDS.showLog, title: vscode.l10n.t('Show Log'), arguments: [] },
+	};
+}
+
+function statusNode(parent: MachineNode, text: string): MessageNode {
+	const { status } = parent.machine.record;
+	const command =
+		status === 'unsettled'
+			? { command: COMMANDS.settleSource, title: vscode.l10n.t('Settle') }
+			: { command: COMMANDS.locateSource, title: vscode.l10n.t('Locate…') };
+	return {
+		kind: 'message',
+		id: `${parent.id}#status`,
+		parent,
+		label: text,
+		description: command.title,
+		icon: 'warning',
+		tooltip: [],
+		command: { ...command, arguments: [parent] },
+	};
+}
+
+function emptyNode(parent: StateNode | EntryNode): MessageNode {
+	const label = parent.kind === 'state' ? vscode.l10n.t('No volumes') : vscode.l10n.t('Empty folder');
+	return { kind: 'message', id: `${parent.id}#empty`, parent, label, description: '', icon: 'dash', tooltip: [] };
+}

@@ -1,0 +1,84 @@
+/** The view *Sources*: its tree, drops onto it, and what is asked while somebody looks at it. */
+import * as vscode from 'vscode';
+import { CONTEXT, INTERNAL_COMMANDS, VIEWS } from '../contributions.js';
+import { bytesUri } from '../documents/resolver.js';
+import type { Services } from '../services.js';
+import { addDropped } from './add-machine.js';
+import { CurrentCounts } from './current-counts.js';
+import { ensureExample } from './example.js';
+import type { SourceNode } from './nodes.js';
+import { SourcesTree } from './sources-tree.js';
+
+const URI_LIST = 'text/uri-list';
+
+export function registerSourcesView(services: Services): vscode.TreeView<SourceNode> {
+	const { context, engine, sources, qemu } = services;
+	const counts = new CurrentCounts(engine);
+	const tree = new SourcesTree(engine, sources, counts, () => qemu.found === false);
+	const view = vscode.window.createTreeView<SourceNode>(VIEWS.sources, {
+		treeDataProvider: tree,
+		dragAndDropController: new SourcesDragAndDrop(services),
+		canSelectMany: true,
+		showCollapseAll: true,
+	});
+	const setState = () => {
+		void vscode.commands.executeCommand('setContext', CONTEXT.sourcesState, sources.state);
+		const canUndo = sources.machines.some(({ timeline }) => timeline?.undo);
+		void vscode.commands.executeCommand('setContext', CONTEXT.canUndo, canUndo);
+	};
+	let watching: { dispose(): void } | undefined;
+	let seen = false;
+	const look = (visible: boolean) => {
+		watching?.dispose();
+		watching = visible ? sources.watch() : undefined;
+		if (!visible || seen) return;
+		seen = true;
+		void qemu.check();
+		void ensureExample(services);
+	};
+	context.subscriptions.push(
+		view,
+		view.onDidChangeVisibility(({ visible }) => look(visible)),
+		sources.onDidChange(id => {
+			tree.refresh(id);
+			setState();
+		}),
+		counts.onDidChange(id => tree.refresh(id)),
+		qemu.onDidChange(found => {
+			void vscode.commands.executeCommand('setContext', CONTEXT.qemuImg, found ? 'found' : 'missing');
+			tree.refresh();
+		}),
+		vscode.commands.registerCommand(INTERNAL_COMMANDS.showMore, (node: SourceNode) => tree.showMore(node)),
+		{ dispose: () => watching?.dispose() },
+	);
+	look(view.visible);
+	return view;
+}
+
+/** Images are dropped onto the view; files are dragged out of it into an editor. */
+class SourcesDragAndDrop implements vscode.TreeDragAndDropController<SourceNode> {
+	readonly dropMimeTypes = [URI_LIST, 'files'];
+	readonly dragMimeTypes = [URI_LIST];
+
+	constructor(private readonly services: Services) {}
+
+	handleDrag(nodes: readonly SourceNode[], transfer: vscode.DataTransfer): void {
+		const uris = nodes.flatMap(node =>
+			node.kind === 'entry' && node.entry.type === 'file'
+				? [vscode.Uri.from(bytesUri(node.state, node.entry.path)).toString()]
+				: [],
+		);
+		if (uris.length > 0) transfer.set(URI_LIST, new vscode.DataTransferItem(uris.join('\r\n')));
+	}
+
+	async handleDrop(_target: SourceNode | undefined, transfer: vscode.DataTransfer): Promise<void> {
+		const list = (await transfer.get(URI_LIST)?.asString()) ?? '';
+		const uris = list
+			.split(/\r?\n/)
+			.filter(line => line !== '' && !line.startsWith('#'))
+			.map(line => vscode.Uri.parse(line, true));
+		let withoutUri = 0;
+		for (const [, item] of transfer) if (item.asFile() && !item.asFile()?.uri && uris.length === 0) withoutUri++;
+		await addDropped(this.services, uris, withoutUri);
+	}
+}
