@@ -1,0 +1,52 @@
+/** One side of a comparison of two ext4 filesystems, with what is needed beyond `Filesystem`. */
+import type { Ext4 } from '../filesystem/ext4/ext4.js';
+import { INODE_UNINIT } from '../filesystem/ext4/groups.js';
+import { OverlaidVolume } from '../filesystem/ext4/overlay.js';
+import type { ByteSource } from '../io/source.js';
+import { le32 } from '../util/bytes.js';
+
+/** s_prj_quota_inum: the one inode outside the reserved ones, but for journal and orphan file, that has no name. */
+const PROJECT_QUOTA_INODE_OFFSET = 1024 + 0x26c;
+
+export class Ext4Side {
+	/** The volume as it is after the journal's replay: every read goes through it. */
+	readonly volume: ByteSource;
+	readonly #firstInode: number;
+	readonly #journal: number;
+	readonly #orphanFile: number;
+	readonly #projectQuota: number;
+
+	constructor(
+		readonly side: 'a' | 'b',
+		readonly filesystem: Ext4,
+		source: ByteSource,
+	) {
+		const blocks = filesystem.replay?.blocks;
+		this.volume = blocks && blocks.size > 0 ? new OverlaidVolume(source, filesystem.blockSize, blocks) : source;
+		const { firstInode, journalInum, orphanFileInum } = filesystem.superblock;
+		this.#firstInode = firstInode;
+		this.#journal = journalInum;
+		this.#orphanFile = orphanFileInum;
+		const word = new Uint8Array(4);
+		this.volume.read(PROJECT_QUOTA_INODE_OFFSET, word);
+		this.#projectQuota = le32(word, 0);
+	}
+
+	/** Inodes at the beginning of a group's table that may be in use. */
+	liveInodes(group: number): number {
+		const { filesystem } = this;
+		if ((filesystem.groupFlags(group) & INODE_UNINIT) !== 0) return 0;
+		return filesystem.inodesPerGroup - filesystem.itableUnused(group);
+	}
+
+	/** Whether the inode belongs to the filesystem itself and has no name: journal, quota, resize inode and the like. */
+	isNameless(inode: number): boolean {
+		if (inode < this.#firstInode) return inode !== this.filesystem.rootInode;
+		return inode === this.#journal || inode === this.#orphanFile || inode === this.#projectQuota;
+	}
+}
+
+export interface Ext4Sides {
+	readonly a: Ext4Side;
+	readonly b: Ext4Side;
+}
