@@ -49,7 +49,7 @@ export function decompressCluster(
 		);
 	}
 	if (cluster.byteLength !== clusterSize) {
-		corrupt(FORMAT, 'length of a compressed cluster', offset, clusterSize, cluster.byteLength);
+		corrupt(FORMAT, 'compressed cluster', offset, clusterSize, cluster.byteLength);
 	}
 	return cluster;
 }

@@ -1,4 +1,4 @@
-import { EngineError } from '../../util/errors.js';
+import { EngineError, corrupt } from '../../util/errors.js';
 import { divCeil } from '../../util/numbers.js';
 import type { Work } from '../../util/work.js';
 import type { Qcow2Image } from './image.js';
@@ -75,6 +75,8 @@ function addEntries(table: Words, geometry: Geometry, owners: Owners, owner: num
 			owners.add(offset, length, owner);
 		} else {
 			const offset = offsetOf(table, word);
+			if (offset % clusterSize !== 0)
+				corrupt('qcow2', 'L2 entry', offset, `an offset on a cluster of ${clusterSize}`, offset);
 			if (offset !== 0) owners.add(offset, clusterSize, owner);
 		}
 	}
