@@ -58,6 +58,7 @@ const result = spawnSync(
 		'--test',
 		`--test-concurrency=${concurrency}`,
 		`--test-reporter=${process.env.STRATA_TEST_REPORTER ?? 'spec'}`,
+		'--test-reporter-destination=stdout',
 		...bundles,
 	],
 	{ stdio: 'inherit' },

@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { chromium } from 'playwright-core';
+import { BROWSERS, findProgram } from '../../../scripts/set-up.mjs';
 import { addressOf, environmentOf, installExtension, layOut, startServer } from './server.mjs';
 import { Workbench } from './workbench.mjs';
 
@@ -20,6 +21,9 @@ const CHROMIUM_ARGUMENTS = [
 	// Nothing but this machine can be reached.
 	'--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
 ];
+
+// The server and the browser end with this process.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGPIPE']) process.once(signal, () => process.exit(130));
 
 /** What run.mjs passes on: `{ name, base, results, vsix, repository }`. */
 const run = JSON.parse(process.env.STRATA_E2E ?? 'null');
@@ -132,8 +136,10 @@ export async function journey(options, body) {
 
 class StepFailed extends Error {}
 
+/** The system's, or (on Ubuntu, where that is a snap) the one that the set-up downloaded. */
 function chromiumPath() {
-	return process.env.STRATA_CHROMIUM ?? '/usr/bin/chromium';
+	if (process.env.STRATA_CHROMIUM) return process.env.STRATA_CHROMIUM;
+	return BROWSERS.map(findProgram).find(path => path !== undefined) ?? chromium.executablePath();
 }
 
 async function withLimit(promise, milliseconds) {

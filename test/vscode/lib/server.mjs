@@ -11,7 +11,6 @@ import { CALM_SETTINGS } from './settings.mjs';
 /** Servers that are up: whatever way this process ends, they end as well. */
 const running = new Set();
 process.on('exit', () => running.forEach(child => killGroup(child, 'SIGKILL')));
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGPIPE']) process.once(signal, () => process.exit(130));
 
 function killGroup(child, signal) {
 	try {
@@ -23,11 +22,12 @@ function killGroup(child, signal) {
 
 const sleep = ms => new Promise(done => setTimeout(done, ms));
 
-function freePort() {
+/** @throws when the wanted port is taken: whoever has it might answer in the server's place. */
+function freePort(wanted = 0) {
 	return new Promise((done, failed) => {
 		const probe = net.createServer();
 		probe.once('error', failed);
-		probe.listen(0, '127.0.0.1', () => {
+		probe.listen(wanted, '127.0.0.1', () => {
 			const { port } = probe.address();
 			probe.close(() => done(port));
 		});
@@ -99,7 +99,8 @@ export function installExtension(folders, vsix) {
 /**
  * @param {object} options
  * @param {ReturnType<typeof layOut>} options.folders
- * @param {Record<string, unknown>} [options.settings] on top of the calm ones; read once, before the page opens
+ * @param {Record<string, unknown>} [options.settings] read once, before the page opens
+ * @param {boolean} [options.calm] false: only those settings, without the calm ones
  * @param {Record<string, string>} [options.environment]
  * @param {boolean} [options.trust] false: VS Code asks whether the folder is trusted
  * @param {string} [options.password] asked for by the page; without it anyone on this machine may enter: tests only
@@ -107,11 +108,11 @@ export function installExtension(folders, vsix) {
  * @param {number | null} [options.idleSeconds] the server ends by itself after as long without a page; null: never
  */
 export async function startServer(options) {
-	const { folders, settings = {}, environment = {}, trust = true, password, idleSeconds = 120 } = options;
-	const port = options.port ?? (await freePort());
+	const { folders, settings = {}, environment = {}, trust = true, calm = true, password, idleSeconds = 120 } = options;
+	const port = await freePort(options.port);
 	writeFileSync(
 		join(folders.userData, 'User', 'settings.json'),
-		JSON.stringify({ ...CALM_SETTINGS, ...settings }, null, '\t'),
+		JSON.stringify({ ...(calm ? CALM_SETTINGS : {}), ...settings }, null, '\t'),
 	);
 	// Of its own, or ~/.config/code-server/config.yaml is written. The password goes by environment: no `ps` shows it.
 	const config = join(folders.base, 'config.yaml');
