@@ -14,16 +14,16 @@ import { INCOMPAT, RO_COMPAT } from './features.js';
 import { mismatch, type Superblock } from './superblock.js';
 
 // struct ext4_inode
-const MODE = 0x0;
+export const MODE = 0x0;
 const UID = 0x2;
-const SIZE_LO = 0x4;
+export const SIZE_LO = 0x4;
 const ATIME = 0x8;
 const CTIME = 0xc;
 const MTIME = 0x10;
 const GID = 0x18;
-const LINKS_COUNT = 0x1a;
+export const LINKS_COUNT = 0x1a;
 const BLOCKS_LO = 0x1c;
-const FLAGS = 0x20;
+export const FLAGS = 0x20;
 export const BLOCK = 0x28;
 export const BLOCK_SIZE = 60;
 const GENERATION = 0x64;
@@ -164,21 +164,39 @@ function verifyInode(
 		}
 	}
 	if (!superblock.hasMetadataChecksums) return undefined;
-	const end = at + superblock.inodeBytes;
+	const sum = inodeChecksum(superblock, number, bytes, at);
+	let stored = le16(bytes, at + CHECKSUM_LO);
+	if (hasHighChecksum(superblock, bytes, at)) stored += le16(bytes, at + CHECKSUM_HI) * 0x1_0000;
+	return sum === stored ? undefined : mismatch(`i_checksum of inode ${number}`, offset + CHECKSUM_LO, sum, stored);
+}
+
+/** Of the whole inode with the checksum itself as zeros; 16 bits where there is no room for more. */
+function inodeChecksum(superblock: Superblock, number: number, bytes: Uint8Array, at: number): number {
 	let sum = inodeSeed(superblock, number, bytes, at);
 	sum = crc32c(sum, bytes, at, at + CHECKSUM_LO);
 	sum = crc32cZeros(sum, 2);
 	sum = crc32c(sum, bytes, at + CHECKSUM_LO + 2, at + GOOD_OLD_SIZE);
-	let stored = le16(bytes, at + CHECKSUM_LO);
-	const hasHigh = superblock.inodeBytes > GOOD_OLD_SIZE && extraSize(superblock, bytes, at) >= 4;
-	if (superblock.inodeBytes > GOOD_OLD_SIZE) {
-		sum = crc32c(sum, bytes, at + GOOD_OLD_SIZE, at + CHECKSUM_HI);
-		if (hasHigh) sum = crc32cZeros(sum, 2);
-		sum = crc32c(sum, bytes, at + CHECKSUM_HI + (hasHigh ? 2 : 0), end);
-	}
-	if (hasHigh) stored += le16(bytes, at + CHECKSUM_HI) * 0x1_0000;
-	else sum &= 0xffff;
-	return sum === stored ? undefined : mismatch(`i_checksum of inode ${number}`, offset + CHECKSUM_LO, sum, stored);
+	if (superblock.inodeBytes === GOOD_OLD_SIZE) return sum & 0xffff;
+	const hasHigh = hasHighChecksum(superblock, bytes, at);
+	sum = crc32c(sum, bytes, at + GOOD_OLD_SIZE, at + CHECKSUM_HI);
+	if (hasHigh) sum = crc32cZeros(sum, 2);
+	sum = crc32c(sum, bytes, at + CHECKSUM_HI + (hasHigh ? 2 : 0), at + superblock.inodeBytes);
+	return hasHigh ? sum : sum & 0xffff;
+}
+
+function hasHighChecksum(superblock: Superblock, bytes: Uint8Array, at: number): boolean {
+	return superblock.inodeBytes > GOOD_OLD_SIZE && extraSize(superblock, bytes, at) >= 4;
+}
+
+/** Make the checksum of an inode right that was changed in memory. */
+export function sealInode(superblock: Superblock, number: number, bytes: Uint8Array): void {
+	if (!superblock.hasMetadataChecksums) return;
+	const sum = inodeChecksum(superblock, number, bytes, 0);
+	bytes[CHECKSUM_LO] = sum & 0xff;
+	bytes[CHECKSUM_LO + 1] = (sum >>> 8) & 0xff;
+	if (!hasHighChecksum(superblock, bytes, 0)) return;
+	bytes[CHECKSUM_HI] = (sum >>> 16) & 0xff;
+	bytes[CHECKSUM_HI + 1] = sum >>> 24;
 }
 
 function mismatchExtra(number: number, offset: number, expected: number, actual: number): ErrorRecord {
