@@ -32,6 +32,15 @@ export class FileContent implements ByteSource {
 		into.fill(0, done - offset);
 	}
 
+	/** The parts of the file that are stored: what is between them is a hole or was never written, and reads as zeros. */
+	*dataRanges(): Generator<{ offset: number; length: number }> {
+		for (const run of this.runs(0, Math.ceil(this.size / this.blockSize))) {
+			const offset = run.logical * this.blockSize;
+			const length = Math.min(run.count * this.blockSize, this.size - offset);
+			if (!run.unwritten && length > 0) yield { offset, length };
+		}
+	}
+
 	[Symbol.dispose](): void {
 		// The volume belongs to someone else.
 	}
