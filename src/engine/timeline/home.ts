@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { env, platform } from 'node:process';
+import type { LibvirtFolders } from '../machine/managed-save.js';
 import type { ToolPaths } from '../machine/tools.js';
 
 /** What the timeline needs from whoever runs it. Plain data: it travels to the helper process as JSON. */
@@ -13,6 +14,8 @@ export interface Host {
 	readonly tools: ToolPaths;
 	/** Safety snapshots that are kept in one source; older ones are deleted after a rollback. */
 	readonly keepSafetySnapshots: number;
+	/** Where libvirt keeps its machines; without it, the known places. */
+	readonly libvirtFolders?: readonly LibvirtFolders[];
 }
 
 export const DEFAULT_KEEP_SAFETY_SNAPSHOTS = 10;

@@ -62,6 +62,8 @@ const BEGIN = v.object({
 	marker: v.string(),
 	/** Key of the snapshot that the action is about; null when it is being made. */
 	target: v.nullable(KEY),
+	/** Of a deletion: where the children of what goes will hang. */
+	targetParent: v.optional(v.nullable(KEY), null),
 	/** Name of the snapshot that is being made: the snapshot itself, or the safety snapshot. Empty for a deletion. */
 	making: v.string(),
 	note: v.optional(v.string(), ''),

@@ -21,9 +21,7 @@ export function sourceRecord(host: Host, source: Source): SourceRecord {
 
 export function sourceStatus(host: Host, source: Source): Status {
 	try {
-		return (
-			checkDisks(host, source) ?? checkWork(host, source) ?? checkUse(source) ?? { status: 'ready', statusText: '' }
-		);
+		return checkDisks(source) ?? checkWork(host, source) ?? checkUse(source) ?? { status: 'ready', statusText: '' };
 	} catch (error) {
 		if (!EngineError.is(error)) throw error;
 		const { code, message, details } = error;
@@ -45,7 +43,8 @@ export function describeAction(begin: Pick<BeginRecord, 'verb'>): string {
 	}
 }
 
-function checkDisks(_host: Host, source: Source): Status | undefined {
+/** What is wrong with the files; `undefined` when they are the images that were registered. */
+export function checkDisks(source: Source): Status | undefined {
 	for (const disk of source.disks) {
 		if (!existsSync(disk.path)) {
 			const text = `${shown(disk.path)} is not there any more. If it was moved, say where it is now; else remove the machine from Strata.`;

@@ -1,0 +1,9 @@
+import { UNWATCHED, type Work } from '../util/work.js';
+
+/** How a verb talks to whoever watches. */
+export interface VerbWork extends Work {
+	/** Called once nothing can be cancelled any more: from here on the action is finished, or settled later. */
+	committed(): void;
+}
+
+export const UNWATCHED_VERB: VerbWork = { ...UNWATCHED, committed: () => undefined };
