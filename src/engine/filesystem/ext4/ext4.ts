@@ -10,7 +10,7 @@
  *
  * Sources: Linux, Documentation/filesystems/ext4. Oracles in the tests: `debugfs`, `dumpe2fs`, the kernel's mount.
  */
-import type { ByteSource } from '../../io/source.js';
+import { readBytes, type ByteSource } from '../../io/source.js';
 import { le16, le32 } from '../../util/bytes.js';
 import { EngineError, corrupt, type ErrorRecord } from '../../util/errors.js';
 import type { RawName } from '../../util/names.js';
@@ -22,8 +22,9 @@ import { Directories } from './directories.js';
 import { extentRuns } from './extents.js';
 import { filesystemType } from './features.js';
 import { indirectRuns } from './indirect.js';
-import type { Ext4Inode } from './inode.js';
+import { sealInode, type Ext4Inode } from './inode.js';
 import { ALL_BLOCKS, Inodes } from './inodes.js';
+import { FastCommitEffects, type FastCommitBase } from './journal/fast-commit-effects.js';
 import type { Replay } from './journal/replay.js';
 import { OverlaidVolume, type InodeOverlay } from './overlay.js';
 import { needsRecovery, recover } from './recovery.js';
@@ -243,7 +244,24 @@ export class Ext4 implements Filesystem {
 		for (const problem of replay.problems) report(problems, problem);
 		const volume = new OverlaidVolume(this.volume, this.blockSize, replay.blocks);
 		const superblock = readSuperblock(volume, problem => report(problems, problem));
-		return new Ext4(volume, superblock, problems, replay, undefined);
+		const replayed = new Ext4(volume, superblock, problems, replay, undefined);
+		if (!replay.fastCommit) return replayed;
+		const effects = new FastCommitEffects(replay.fastCommit, replayed.#fastCommitBase());
+		for (const problem of effects.problems) report(problems, problem);
+		return new Ext4(volume, superblock, problems, replay, effects);
+	}
+
+	/** This filesystem, as fast commits find it. */
+	#fastCommitBase(): FastCommitBase {
+		const { superblock } = this;
+		return {
+			inodeSize: superblock.inodeBytes,
+			inodeCount: superblock.inodesCount,
+			blockCount: superblock.blockCount,
+			tableInode: number => readBytes(this.volume, this.inodeOffset(number), superblock.inodeBytes),
+			lookup: (directory, name) => this.lookup(this.inode(directory), name),
+			seal: (number, raw) => sealInode(superblock, number, raw),
+		};
 	}
 
 	/** s_jnl_blocks: i_block, then i_size_high and i_size. */
