@@ -233,7 +233,7 @@ class StateDiff {
 }
 
 /** The index of the disk that a volume is on. */
-function diskOf(state: ComparedState, mount: Mount): number {
+export function diskOf(state: ComparedState, mount: Mount): number {
 	return state.tree.tables.findIndex(table => table.volumes.includes(mount.volume));
 }
 
