@@ -74,8 +74,7 @@ test('names that only a damaged directory has do not leave the folder', () => {
 	assert.deepEqual(readdirSync(to), ['disk']);
 	assert.ok(lstatSync(join(to, 'disk/ccc')).isSymbolicLink());
 	const reasons = result.skipped.map(({ reason }) => reason).join('\n');
-	for (const expected of [/slash/, /no folder/, /chardev/, /fifo/])
-		assert.match(reasons, expected);
+	for (const expected of [/slash/, /no folder/, /chardev/, /fifo/]) assert.match(reasons, expected);
 });
 
 test('what is restored is what the kernel copies', () => {
