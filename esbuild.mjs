@@ -5,6 +5,20 @@ import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 const production = process.argv.includes('--production');
 const watch = process.argv.includes('--watch');
 
+/**
+ * Keeps SQLite's megabyte of WebAssembly in a file of its own: most runs never load it.
+ * @type {esbuild.Plugin}
+ */
+const sqlBeside = {
+	name: 'sql-beside',
+	setup(build) {
+		build.onResolve({ filter: /^sql\.js\/dist\/sql-wasm-inline\.js$/ }, () => ({
+			path: './sql-wasm-inline.cjs',
+			external: true,
+		}));
+	},
+};
+
 /** @type {esbuild.BuildOptions} */
 const common = {
 	bundle: true,
@@ -14,7 +28,7 @@ const common = {
 	logLevel: 'warning',
 	loader: { '.wasm': 'binary' },
 };
-const node = { ...common, platform: 'node', target: 'node20', format: 'cjs', keepNames: true };
+const node = { ...common, platform: 'node', target: 'node20', format: 'cjs', keepNames: true, plugins: [sqlBeside] };
 
 const builds = {
 	// The only bundle that may see VS Code.
@@ -40,6 +54,7 @@ const builds = {
 function copyAssets() {
 	mkdirSync('dist/webview', { recursive: true });
 	const codicons = 'node_modules/@vscode/codicons/dist';
+	cpSync('node_modules/sql.js/dist/sql-wasm-inline.js', 'dist/sql-wasm-inline.cjs');
 	for (const name of ['codicon.css', 'codicon.ttf']) cpSync(`${codicons}/${name}`, `dist/webview/${name}`);
 }
 

@@ -14,7 +14,8 @@ import { renderSqlite } from './render-sqlite.js';
 const MAX_RENDERED = 256 * 1024 * 1024;
 const HEAD_BYTES = 4096;
 
-export type Renderer = 'sqlite' | 'elf' | 'archive' | 'binary' | 'auto';
+export const RENDERERS = ['auto', 'sqlite', 'elf', 'archive', 'binary'] as const;
+export type Renderer = (typeof RENDERERS)[number];
 
 /** @throws EngineError `ERR_CANCELLED`; what reading the file throws. A damaged database or archive does not throw. */
 export async function render(file: ByteSource, renderer: Renderer, work: Work = UNWATCHED): Promise<string> {

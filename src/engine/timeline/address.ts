@@ -12,6 +12,9 @@ import type { Host } from './home.js';
 import { pathSource, type Source } from './source.js';
 import { listSources } from './sources.js';
 
+/** What a snapshot can be named by. */
+export type NamedSnapshot = Pick<SnapshotRecord, 'key' | 'id' | 'name' | 'tag' | 'time'>;
+
 export interface Address {
 	readonly source: Source;
 	/** What followed the `@`, still to be resolved; `undefined` when nothing did. */
@@ -60,12 +63,12 @@ export function findSource(host: Host, text: string, folder: string): Source {
  *
  * @throws EngineError `ERR_NOT_FOUND`; `ERR_AMBIGUOUS` with the ids and keys that tell the snapshots apart.
  */
-export function resolveState(snapshots: readonly SnapshotRecord[], word: string | undefined): string {
+export function resolveState(snapshots: readonly NamedSnapshot[], word: string | undefined): string {
 	if (word === undefined || word === CURRENT) return CURRENT;
 	if (word === BASE) throw new EngineError('ERR_USAGE', `@${BASE} is a state of layers; a machine has snapshots`);
 	// A person may type the escapes of a name, or the name itself.
 	const text = textFromRaw(rawFromBytes(Buffer.from(word, 'utf8')));
-	const kinds: readonly ((snapshot: SnapshotRecord) => boolean)[] = [
+	const kinds: readonly ((snapshot: NamedSnapshot) => boolean)[] = [
 		snapshot => snapshot.id === word,
 		snapshot => [snapshot.name, snapshot.tag].some(name => name === word || name === text),
 		snapshot => snapshot.key === word,

@@ -1,0 +1,146 @@
+/** `strata ls`, `cat`, `restore`, `history`. */
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+import { EngineError } from '../../engine/util/errors.js';
+import { modeLetters } from '../../engine/compare/properties.js';
+import { rawFromText } from '../../engine/util/names.js';
+import { listRecord } from '../../engine/tree/records.js';
+import { walk } from '../../engine/tree/walk.js';
+import type { ListRecord } from '../../shared/records.js';
+import type { Context } from '../context.js';
+import { formatAge, formatSize, safe } from '../style.js';
+
+const KIND_LETTERS = {
+	file: '-',
+	directory: 'd',
+	symlink: 'l',
+	fifo: 'p',
+	socket: 's',
+	chardev: 'c',
+	blockdev: 'b',
+} as const;
+const PIECE = 1024 * 1024;
+
+export async function ls(
+	context: Context,
+	address: string,
+	path: string,
+	options: { long?: boolean; recursive?: boolean },
+): Promise<void> {
+	const state = await context.state(address);
+	const print = printer(context, options.long === true);
+	await context.engine.withTree(state, tree => {
+		const raw = rawFromText(path);
+		const top = tree.stat(raw);
+		if (top.kind !== 'directory') return print.entry(listRecord(tree, top));
+		if (options.recursive !== true) {
+			for (const entry of tree.list(raw)) print.entry(listRecord(tree, entry));
+			return;
+		}
+		for (const item of walk(tree, raw)) {
+			if ('error' in item) print.problem(item.path, item.error);
+			else print.entry(listRecord(tree, item.entry));
+		}
+	});
+	print.flush();
+}
+
+/** Lines are gathered: a write for each of 100,000 entries would cost more than finding them. */
+function printer(context: Context, long: boolean) {
+	let lines: string[] = [];
+	const flush = () => {
+		if (lines.length > 0) context.streams.stdout.write(`${lines.join('\n')}\n`);
+		lines = [];
+	};
+	const push = (text: string) => {
+		lines.push(text);
+		if (lines.length >= 2000) flush();
+	};
+	return {
+		flush,
+		entry(record: ListRecord): void {
+			if (record.error) context.partial();
+			push(context.json ? JSON.stringify(record) : long ? longLine(record) : record.path);
+		},
+		problem(path: string, error: EngineError): void {
+			context.partial();
+			if (context.json) push(JSON.stringify({ path, error: error.code }));
+			else {
+				flush();
+				context.remark(`${path}: ${error.code}: ${safe(error.message)}`);
+			}
+		},
+	};
+}
+
+function longLine(record: ListRecord): string {
+	const size = record.device ?? String(record.size);
+	const target = record.target === undefined ? '' : ` -> ${record.target}`;
+	const problem = record.error === undefined ? '' : `  [${record.error}]`;
+	const volume = record.volume
+		? `  ${record.volume.type} ${safe(record.volume.label)} ${formatSize(record.volume.size)}`.trimEnd()
+		: '';
+	return `${KIND_LETTERS[record.type]}${modeLetters(parseInt(record.mode, 8))} ${String(record.links ?? 1).padStart(3)} ${String(record.uid).padStart(5)} ${String(record.gid).padStart(5)} ${size.padStart(10)} ${record.mtime.slice(0, 19)}Z ${record.path}${target}${volume}${problem}`;
+}
+
+export async function cat(context: Context, address: string, path: string): Promise<void> {
+	const state = await context.state(address);
+	const { stdout } = context.streams;
+	// Bytes go to a terminal only when they are text: an escape sequence in a file must not drive it.
+	const guard = stdout.isTTY === true;
+	await context.engine.withTree(state, async tree => {
+		using file = tree.openFile(rawFromText(path));
+		for (let at = 0; at < file.size; at += PIECE) {
+			const piece = Buffer.alloc(Math.min(PIECE, file.size - at));
+			file.read(at, piece);
+			if (guard && at === 0 && piece.includes(0))
+				throw new EngineError('ERR_REFUSED', `${path} is not text: send it to a file or a pipe`);
+			const bytes = guard
+				? Buffer.from(piece.toString('utf8').replace(/[^\n]+/g, text => safe(text.replaceAll('\t', '        '))))
+				: piece;
+			if (!stdout.write(bytes)) await once(stdout, 'drain');
+		}
+	});
+}
+
+export async function restore(
+	context: Context,
+	address: string,
+	paths: readonly string[],
+	options: { to: string; keepOwner?: boolean; keepSetuid?: boolean },
+): Promise<void> {
+	const state = await context.state(address);
+	const call = context.call('Restoring');
+	const result = await context.engine
+		.restore(
+			state,
+			paths,
+			{
+				to: resolve(options.to),
+				...(options.keepOwner ? { keepOwner: true } : {}),
+				...(options.keepSetuid ? { keepSetuid: true } : {}),
+			},
+			call,
+		)
+		.finally(() => call.done());
+	if (result.skipped.length > 0) context.partial();
+	if (context.json) return context.record(result);
+	context.line(
+		`${context.style.added('✓')} ${result.files} files, ${result.directories} directories, ${result.links} links  ${formatSize(result.bytes)}  ${safe(resolve(options.to))}`,
+	);
+	for (const { path, reason } of result.skipped) context.remark(`${path}: ${safe(reason)}`);
+}
+
+export async function history(context: Context, address: string, path: string): Promise<void> {
+	const source = await context.source(address);
+	const call = context.call('Looking through snapshots');
+	const list = await context.engine.history(source, path, call).finally(() => call.done());
+	if (context.json) return list.forEach(version => context.record(version));
+	for (const version of list) {
+		const what =
+			version.state === 'absent'
+				? context.style.muted('not there')
+				: `${formatSize(version.size).padStart(10)}  ${version.sha256.slice(0, 12)}`;
+		context.line(`${formatAge(version.time, Date.now()).padEnd(12)}  ${what}  ${version.names.map(safe).join(', ')}`);
+	}
+}

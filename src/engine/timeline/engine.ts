@@ -1,0 +1,305 @@
+/** The engine as its callers see it: `EngineApi`, on top of everything below. */
+import { isAbsolute } from 'node:path';
+import type {
+	ActionResult,
+	CallOptions,
+	ComparisonRecord,
+	CompareOptions,
+	DiskSpec,
+	EngineApi,
+	FileFacts,
+	FoundMachine,
+	ReadResult,
+	RestoreResult,
+	SourceRecord,
+	StateRef,
+	SummaryRecord,
+	TimelineRecord,
+} from '../../shared/engine-api.js';
+import type { HistoryRecord, InfoRecord, ListRecord } from '../../shared/records.js';
+import { RENDERERS, render, type Renderer } from '../compare/render.js';
+import { summarize } from '../compare/summary.js';
+import { discover } from '../machine/discover.js';
+import type { ToolPaths } from '../machine/tools.js';
+import type { MachineTree } from '../tree/file-tree.js';
+import { EngineError } from '../util/errors.js';
+import { rawFromText, textFromRaw } from '../util/names.js';
+import { CURRENT, parseAddress, resolveState } from './address.js';
+import { workFor } from './call-work.js';
+import { compareStates, historyOf, textDiffOf } from './compare-calls.js';
+import { exclusiveBytesOf } from './exclusive.js';
+import { factsOf, findPaths, listPath, propertiesOf, readPath, statPath } from './file-calls.js';
+import { hostFrom, type Host } from './home.js';
+import { infoRecord } from './info.js';
+import { readJournal } from './journal.js';
+import { openDisk } from './machine.js';
+import { restoreToHost } from './restore.js';
+import { runVerb } from './run-verb.js';
+import { Sessions, type OpenState } from './session.js';
+import { generationOf, nameOf, readTimeline, timeOf } from './snapshots.js';
+import { journalPath, pathSource, type Source } from './source.js';
+import { addSource, listSources, relocateSource, removeSource, sourceById } from './sources.js';
+import { sourceRecord } from './status.js';
+import type { VerbRequest } from './verb-request.js';
+import { renameSnapshot, setNote } from './verbs.js';
+
+export interface EngineHost {
+	/** Strata's home; without it, `$STRATA_HOME` or the platform's data folder. */
+	readonly home?: string;
+	readonly tools?: ToolPaths;
+	readonly keepSafetySnapshots?: number;
+	/** The program that carries out verbs: `dist/engine.cjs`. */
+	readonly helper: string;
+	/** False in a workspace that is not trusted: no program may be started. Default true. */
+	readonly trusted?: boolean;
+}
+
+export function createEngine(options: EngineHost): StrataEngine {
+	return new StrataEngine(options);
+}
+
+export class StrataEngine implements EngineApi, Disposable {
+	readonly #host: Host;
+	readonly #sessions: Sessions;
+
+	constructor(private readonly options: EngineHost) {
+		this.#host = hostFrom(options);
+		this.#sessions = new Sessions(this.#host, options.trusted !== false);
+	}
+
+	[Symbol.dispose](): void {
+		this.#sessions[Symbol.dispose]();
+	}
+
+	/** The state that `SOURCE[@SNAPSHOT]` names. @throws EngineError `ERR_NOT_FOUND`, `ERR_AMBIGUOUS`. */
+	async resolve(address: string, folder: string): Promise<StateRef> {
+		const { source, snapshot } = parseAddress(this.#host, address, folder);
+		if (snapshot === undefined || snapshot === CURRENT) return { source: source.id, state: CURRENT };
+		const { machine } = this.#sessions.open(source);
+		const journal = readJournal(journalPath(this.#host, source));
+		// Names alone: the whole timeline would guess parents, which reads tables.
+		const named = machine.moments.map(moment => ({
+			key: moment.key,
+			id: textFromRaw(moment.first.id),
+			name: nameOf(moment, journal),
+			tag: textFromRaw(moment.rawName),
+			time: timeOf(moment.first),
+		}));
+		return { source: source.id, state: resolveState(named, snapshot) };
+	}
+
+	/** The tree of a state, for callers in this process. It is closed when `use` is done. */
+	withTree<T>(state: StateRef, use: (tree: MachineTree) => T | Promise<T>): Promise<T> {
+		return this.#read(state, ({ tree }) => use(tree));
+	}
+
+	// Sources
+
+	async listSources(): Promise<readonly SourceRecord[]> {
+		return listSources(this.#host).map(source => sourceRecord(this.#host, source));
+	}
+
+	async addMachine(options: Parameters<EngineApi['addMachine']>[0]): Promise<SourceRecord> {
+		return sourceRecord(this.#host, addSource(this.#host, options, openDisk));
+	}
+
+	async removeSource(source: string): Promise<void> {
+		this.#sessions.close(this.#source(source));
+		removeSource(this.#host, source);
+	}
+
+	async relocateSource(source: string, disks: readonly DiskSpec[]): Promise<SourceRecord> {
+		return sourceRecord(this.#host, relocateSource(this.#host, source, disks, openDisk));
+	}
+
+	async discover(options: Parameters<EngineApi['discover']>[0], call?: CallOptions): Promise<readonly FoundMachine[]> {
+		return discover(options, workFor(call));
+	}
+
+	async info(state: StateRef): Promise<InfoRecord> {
+		const source = this.#source(state.source);
+		const inUse = await this.#sessions.inUse(source);
+		return this.#sessions.use(source, [state.state], opened =>
+			infoRecord(opened.machine, opened.state(state.state), inUse),
+		);
+	}
+
+	// The timeline and its verbs
+
+	async timeline(source: string): Promise<TimelineRecord> {
+		return readTimeline(this.#host, this.#source(source));
+	}
+
+	async generation(source: string): Promise<string> {
+		return generationOf(this.#host, this.#source(source));
+	}
+
+	async exclusiveBytes(id: string, call?: CallOptions): Promise<Readonly<Record<string, number | null>>> {
+		const source = this.#source(id);
+		// While a hypervisor writes, the tables in the file are not the truth.
+		const inUse = await this.#sessions.inUse(source);
+		return this.#sessions.use(source, [], ({ machine }) => exclusiveBytesOf(machine, inUse, workFor(call)));
+	}
+
+	async takeSnapshot(
+		source: string,
+		options: { readonly label: string; readonly note?: string },
+		call?: CallOptions,
+	): Promise<ActionResult> {
+		return this.#verb<ActionResult>(source, { verb: 'take', ...options }, call);
+	}
+
+	async rollBack(state: StateRef, call?: CallOptions): Promise<ActionResult> {
+		return this.#verb<ActionResult>(state.source, { verb: 'rollback', key: state.state }, call);
+	}
+
+	async undo(source: string, call?: CallOptions): Promise<ActionResult> {
+		return this.#verb<ActionResult>(source, { verb: 'undo' }, call);
+	}
+
+	async deleteSnapshot(state: StateRef, call?: CallOptions): Promise<ActionResult> {
+		return this.#verb<ActionResult>(state.source, { verb: 'delete', key: state.state }, call);
+	}
+
+	async renameSnapshot(state: StateRef, label: string): Promise<void> {
+		await renameSnapshot(this.#host, this.#source(state.source), state.state, label);
+	}
+
+	async setNote(state: StateRef, note: string): Promise<void> {
+		await setNote(this.#host, this.#source(state.source), state.state, note);
+	}
+
+	async settle(source: string, call?: CallOptions): Promise<{ readonly done: readonly string[] }> {
+		return this.#verb<{ done: readonly string[] }>(source, { verb: 'settle' }, call);
+	}
+
+	// Files
+
+	async stat(state: StateRef, path: string): Promise<ListRecord> {
+		return this.#read(state, ({ tree }) => statPath(tree, path));
+	}
+
+	async list(state: StateRef, path: string, page?: { readonly offset: number; readonly limit: number }) {
+		return this.#read(state, ({ tree }) => listPath(tree, path, page ?? { offset: 0, limit: Infinity }));
+	}
+
+	async facts(state: StateRef, path: string): Promise<FileFacts> {
+		return this.#read(state, ({ tree }) => factsOf(tree, path));
+	}
+
+	async read(
+		state: StateRef,
+		path: string,
+		range?: { readonly offset: number; readonly length: number },
+	): Promise<ReadResult> {
+		return this.#read(state, ({ tree }) => readPath(tree, path, range));
+	}
+
+	async properties(state: StateRef, path: string): Promise<string> {
+		return this.#read(state, ({ tree }) => propertiesOf(tree, path));
+	}
+
+	async render(state: StateRef, path: string, renderer: string, call?: CallOptions): Promise<string> {
+		return this.#read(state, async ({ tree }) => {
+			using file = tree.openFile(rawFromText(path));
+			return await render(file, rendererNamed(renderer), workFor(call));
+		});
+	}
+
+	async find(state: StateRef, query: string, limit: number, call?: CallOptions): Promise<readonly ListRecord[]> {
+		return this.#read(state, ({ tree }) => findPaths(tree, query, limit, workFor(call)));
+	}
+
+	async restore(
+		state: StateRef,
+		paths: readonly string[],
+		options: Parameters<EngineApi['restore']>[2],
+		call?: CallOptions,
+	): Promise<RestoreResult> {
+		return this.#read(state, ({ tree }) => restoreToHost(tree, paths.map(rawFromText), options, workFor(call)));
+	}
+
+	// Comparing
+
+	async compare(a: StateRef, b: StateRef, options: CompareOptions = {}, call?: CallOptions): Promise<ComparisonRecord> {
+		return this.#readBoth(a, b, (stateA, stateB) => ({
+			a,
+			b,
+			...compareStates(stateA, stateB, options, workFor(call)),
+		}));
+	}
+
+	async summary(a: StateRef, b: StateRef, paths: readonly string[], call?: CallOptions): Promise<SummaryRecord> {
+		const { changes } = await this.compare(a, b, {}, call);
+		const wanted =
+			paths.length === 0
+				? changes
+				: changes.filter(change => paths.some(path => change.path === path || change.path.startsWith(`${path}/`)));
+		return this.#readBoth(a, b, (stateA, stateB) => {
+			const volumes = [
+				...new Set([...stateA.tree.mounts, ...stateB.tree.mounts].map(mount => textFromRaw(mount.path))),
+			];
+			return summarize(stateA.tree, stateB.tree, volumes, wanted, workFor(call));
+		});
+	}
+
+	async history(source: string, path: string, call?: CallOptions): Promise<readonly HistoryRecord[]> {
+		return historyOf(
+			this.#sessions,
+			this.#source(source),
+			await this.timeline(source),
+			rawFromText(path),
+			workFor(call),
+		);
+	}
+
+	async textDiff(
+		a: StateRef,
+		b: StateRef,
+		change: { readonly path: string; readonly from?: string },
+	): Promise<string | undefined> {
+		return this.#readBoth(a, b, (stateA, stateB) => textDiffOf(stateA, stateB, change));
+	}
+
+	#source(id: string): Source {
+		return isAbsolute(id) ? pathSource(id) : sourceById(this.#host, id);
+	}
+
+	#read<T>(ref: StateRef, use: (state: OpenState) => T | Promise<T>): Promise<T> {
+		return this.#sessions.use(this.#source(ref.source), [ref.state], machine => use(machine.state(ref.state)));
+	}
+
+	/** Two states of one machine are views of one opened generation, which makes their comparison fast. */
+	#readBoth<T>(a: StateRef, b: StateRef, use: (a: OpenState, b: OpenState) => T | Promise<T>): Promise<T> {
+		const [sourceA, sourceB] = [this.#source(a.source), this.#source(b.source)];
+		if (sourceA.id === sourceB.id) {
+			return this.#sessions.use(sourceA, [a.state, b.state], machine =>
+				use(machine.state(a.state), machine.state(b.state)),
+			);
+		}
+		return this.#sessions.use(sourceA, [a.state], machineA =>
+			this.#sessions.use(sourceB, [b.state], machineB => use(machineA.state(a.state), machineB.state(b.state))),
+		);
+	}
+
+	async #verb<T>(id: string, request: VerbRequest, call: CallOptions | undefined): Promise<T> {
+		if (this.options.trusted === false) {
+			throw new EngineError(
+				'ERR_REFUSED',
+				'this workspace is not trusted, so no program is started: trust it to change snapshots',
+			);
+		}
+		const source = this.#source(id);
+		try {
+			return (await runVerb(this.#host, source, request, { helper: this.options.helper, ...call })) as T; // OK: each verb has its result, as VerbRequest says.
+		} finally {
+			this.#sessions.close(source);
+		}
+	}
+}
+
+function rendererNamed(name: string): Renderer {
+	const found = RENDERERS.find(renderer => renderer === name);
+	if (found) return found;
+	throw new EngineError('ERR_USAGE', `no renderer ${JSON.stringify(name)}; there are ${RENDERERS.join(', ')}`);
+}
