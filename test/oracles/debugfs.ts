@@ -1,5 +1,5 @@
 /** e2fsprogs' debugfs: reads, and makes by hand what no system call makes. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from './run.js';
@@ -9,9 +9,16 @@ export function debugfs(image: string, command: string): string {
 	return run('debugfs', ['-R', command, image]).toString('latin1');
 }
 
-/** Carry out commands that write, one a line. */
-export function debugfsWrite(image: string, commands: readonly string[]): void {
-	run('debugfs', ['-w', '-f', '/dev/stdin', image], `${commands.join('\n')}\n`);
+/** Carry out commands that write. debugfs exits with 0 whatever they did: what it says is given back. */
+export function debugfsWrite(image: string, commands: readonly string[]): string {
+	const directory = mkdtempSync(join(tmpdir(), 'strata-debugfs-'));
+	try {
+		const script = join(directory, 'commands');
+		writeFileSync(script, `${commands.join('\n')}\n`);
+		return run('debugfs', ['-w', '-f', script, image]).toString('latin1');
+	} finally {
+		rmSync(directory, { recursive: true });
+	}
 }
 
 /** Content of a file, by path or `<inode>`. */

@@ -7,15 +7,23 @@ import { divCeil } from '../../util/numbers.js';
 import type { Dirent, Inode } from '../filesystem.js';
 import type { Core } from './core.js';
 import { decodeEntries, findEntry, verifyBlock, type DirectoryContext } from './directory.js';
+import { COMPAT } from './features.js';
 import { BLOCK, BLOCK_SIZE, FLAG, FLAGS, SIZE_LO, decodeInode, inodeSeed } from './inode.js';
 import type { Inodes } from './inodes.js';
-import { nokeyName } from './nokey.js';
+import { nokeyName, type NameHash } from './nokey.js';
 
 /** Bytes of a directory read at once. */
 const READ_SIZE = 65536;
 /** Directories whose names are kept for the next lookup, and the largest that are. */
 const KEPT_DIRECTORIES = 4;
 const MAX_KEPT_SIZE = 64 * 1024 * 1024;
+
+/** hash_version in the first block of a hash tree. */
+const ROOT_HASH_VERSION = 28;
+/** s_flags: names are hashed as unsigned characters, by the versions that follow the signed ones. */
+const UNSIGNED_HASH = 0x2;
+const LAST_SIGNED_HASH = 2;
+const UNSIGNED_HASHES = 3;
 
 /** `[bytes, from, to, offset]`: entries in `bytes[from, to)`; `offset` is that of `bytes` in the volume. Valid until the next. */
 type Piece = readonly [bytes: Buffer, from: number, to: number, offset: number];
@@ -97,10 +105,32 @@ export class Directories {
 			superblock,
 			inode: number,
 			seed: inodeSeed(superblock, number, raw, 0),
-			shownName: (flags & FLAG.encrypted) === 0 ? undefined : nokeyName,
+			shownName: (flags & FLAG.encrypted) === 0 ? undefined : this.#nokeyNames(number, flags, size),
 			report: problem => this.core.report(problem),
 		};
 		return { context, raw, size };
+	}
+
+	/** Linux hashes the names of directories that have a hash tree, or could have one. */
+	#nokeyNames(number: number, flags: number, size: number): NonNullable<DirectoryContext['shownName']> {
+		const hash = this.#nameHash(number, flags, size);
+		return (bytes, start, length) => nokeyName(hash, bytes, start, length);
+	}
+
+	#nameHash(number: number, flags: number, size: number): NameHash {
+		const { superblock } = this.core;
+		const { featureCompat, blockSize, defHashVersion, hashSeed: seed } = superblock;
+		const isIndexed = (flags & FLAG.index) !== 0;
+		if ((featureCompat & COMPAT.dir_index) === 0 || !(isIndexed || size === blockSize)) return { from: 'nowhere' };
+		if ((flags & FLAG.casefold) !== 0) return { from: 'entry' };
+		let version = defHashVersion;
+		if (isIndexed) {
+			for (const run of this.inodes.runs(number, 0, 1, new Set())) {
+				version = this.core.blocks.block(run.physical)[ROOT_HASH_VERSION]!; // OK: blocks have 1024 bytes and more.
+			}
+		}
+		const isUnsigned = (superblock.flags & UNSIGNED_HASH) !== 0 && version <= LAST_SIGNED_HASH;
+		return { from: 'name', version: isUnsigned ? version + UNSIGNED_HASHES : version, seed };
 	}
 
 	#decode(context: DirectoryContext, [bytes, from, to, offset]: Piece): [Dirent[], EngineError | undefined] {

@@ -42,7 +42,7 @@ export interface DirectoryContext {
 	/** Of the inode's checksums. */
 	readonly seed: number;
 	/** Turns a stored name into the one shown (encrypted directories); `undefined`: as it is stored. */
-	readonly shownName: ((stored: Uint8Array) => RawName) | undefined;
+	readonly shownName: ((bytes: Uint8Array, start: number, length: number) => RawName) | undefined;
 	readonly report: (problem: ErrorRecord) => void;
 }
 
@@ -73,7 +73,7 @@ export function decodeEntries(
 		if (inode !== 0 && !isDots(bytes, at + HEADER_SIZE, nameLength)) {
 			const start = at + HEADER_SIZE;
 			const name = context.shownName
-				? context.shownName(bytes.subarray(start, start + nameLength))
+				? context.shownName(bytes, start, nameLength)
 				: bytes.toString('latin1', start, start + nameLength);
 			if (nameLength === 0 || IMPOSSIBLE.test(name)) {
 				damage ??= wrong(context, 'name', offset + start, nameLength === 0 ? 'empty' : 'with a slash or a zero byte');
