@@ -126,11 +126,11 @@ export class LiveExt4 implements AsyncDisposable {
 		daemon.stderr.on('data', (data: Buffer) => (errors += data.toString()));
 		// OK: an error of starting shows as an exit below.
 		daemon.on('error', error => (errors += error.message));
-		for (let waited = 0; !(existsSync(socket) && isMountpoint(this.#export)); waited += 10) {
-			if (daemon.exitCode !== null || 10_000 < waited) throw new Error(`qemu-storage-daemon did not start: ${errors}`);
+		for (let waited = 0; !this.#qmp; waited += 10) {
+			if (daemon.exitCode !== null || 20_000 < waited) throw new Error(`qemu-storage-daemon did not start: ${errors}`);
 			await delay(10);
+			if (existsSync(socket) && isMountpoint(this.#export)) this.#qmp = await Qmp.connect(socket);
 		}
-		this.#qmp = await Qmp.connect(socket);
 	}
 
 	/** An internal snapshot of the disk as it is this instant, mounted or not. Crash-consistent: nothing is flushed. */
@@ -242,9 +242,11 @@ class Qmp {
 		socket.on('close', () => this.#waiting?.({ error: { desc: 'the connection was closed' } }));
 	}
 
-	static async connect(path: string): Promise<Qmp> {
+	/** @returns `undefined` when nobody listens yet. */
+	static async connect(path: string): Promise<Qmp | undefined> {
 		const qmp = new Qmp(createConnection(path));
-		await qmp.#reply(); // The greeting.
+		const greeting = await qmp.#reply();
+		if (!greeting.QMP) return undefined;
 		await qmp.execute('qmp_capabilities');
 		return qmp;
 	}

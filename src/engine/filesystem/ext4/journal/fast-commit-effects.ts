@@ -6,6 +6,9 @@
  * a name that exists is not made again, an inode keeps its old block map until ranges change it, a created directory has
  * one link until its inode is written again.
  *
+ * Where recovery by the kernel gives up although the records are sound (an inode that was removed while open and synced
+ * has no links: Linux 6.18 then refuses to mount), this goes on: the file has no name, so nothing of it shows.
+ *
  * Left out: times that recovery sets to the moment of mounting (of a directory whose inode is not among the records),
  * and where recovery would put new blocks of directories and trees.
  *
@@ -170,7 +173,8 @@ export class FastCommitEffects implements InodeOverlay {
 		const state = this.#state(inode);
 		if (typeOf(state.raw) === TYPE_DIRECTORY) {
 			if (!this.#isDirectory(directory)) return true;
-			this.#clearMap(state);
+			// Names in the inode came with the inode: they are the same that the records give.
+			if ((le32(state.raw, FLAGS) & FLAG_INLINE_DATA) === 0) this.#clearMap(state);
 			this.#created.add(inode);
 			this.#names.set(inode, new Map<RawName, number | undefined>());
 		}
