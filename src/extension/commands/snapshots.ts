@@ -1,0 +1,235 @@
+/** Taking, rolling back, undoing, deleting, renaming, noting, settling. */
+import * as vscode from 'vscode';
+import type { ActionResult, StateRef, TimelineRecord } from '../../shared/engine-api.js';
+import { StrataError } from '../engine-error.js';
+import { confirm, info, input, progress, quiet, warn } from '../notify.js';
+import { installAdvice } from '../qemu-status.js';
+import type { Services } from '../services.js';
+import { currentOf, refOf, type NamedState } from '../state-name.js';
+import { clock, filesText, longAge, sizeText } from '../words.js';
+import { compareStates } from './comparing.js';
+import { machineFor, snapshotFor } from './targets.js';
+
+const MAX_NAME_BYTES = 200;
+/** How long the question before a rollback may wait for its figures. */
+const COUNT_PATIENCE_MS = 4000;
+
+export async function takeSnapshot(services: Services, argument: unknown): Promise<void> {
+	if (!(await canChange(services))) return;
+	const machine = await machineFor(services, argument, vscode.l10n.t('Take Snapshot'));
+	if (!machine) return;
+	const timeline = await services.sources.timeline(machine.record.id);
+	if (await explainReadOnly(timeline)) return;
+	const label = await input({
+		title: vscode.l10n.t('Take Snapshot of {0}', machine.record.name),
+		prompt: vscode.l10n.t('Disk only · the machine is off. Press Enter to take it.'),
+		value: proposedLabel(timeline, new Date()),
+		validate: text => nameProblem(timeline, text),
+	});
+	if (label === undefined) return;
+	const title = vscode.l10n.t('Taking a snapshot of {0}', machine.record.name);
+	const result = await progress(title, call => services.engine.takeSnapshot(machine.record.id, { label }, call));
+	await services.sources.reload(machine.record.id);
+	if (result) await told(result, vscode.l10n.t('Snapshot "{0}" taken in {1} s', result.name, seconds(result)));
+}
+
+export async function rollBack(services: Services, argument: unknown): Promise<void> {
+	if (!(await canChange(services))) return;
+	const target = await snapshotFor(services, argument, vscode.l10n.t('Roll Back to'));
+	if (!target) return;
+	const { timeline, snapshot, state } = target;
+	if (await explainReadOnly(timeline)) return;
+	const machine = timeline.source.name;
+	const current = currentOf(timeline);
+	const count = await countChanges(services, state, current);
+	const kept = vscode.l10n.t('before rollback {0}', clock(new Date()));
+	const details = [
+		count === undefined ? '' : vscode.l10n.t('{0} change back.', filesText(count)),
+		vscode.l10n.t('The current state is kept as "{0}"; you can undo.', kept),
+		snapshot.kind === 'memory'
+			? vscode.l10n.t('The memory of this snapshot is not restored: the machine starts as after a power cut.')
+			: '',
+	];
+	const answer = await confirm({
+		message: vscode.l10n.t('Roll {0} back to "{1}" ({2})?', machine, snapshot.name, longAge(snapshot.time)),
+		detail: details.filter(Boolean).join(' '),
+		harmless: vscode.l10n.t('Show Changes First'),
+		destructive: vscode.l10n.t('Roll Back'),
+	});
+	if (answer === 'harmless') await compareStates(services, current, [state]);
+	if (answer !== 'destructive') return;
+	const title = vscode.l10n.t('Rolling {0} back to "{1}"', machine, snapshot.name);
+	const result = await progress(title, call => services.engine.rollBack(refOf(state), call));
+	await services.sources.reload(timeline.source.id);
+	if (!result) return;
+	await showWarnings(result);
+	const undo = vscode.l10n.t('Undo');
+	const message = vscode.l10n.t(
+		'{0} is back at "{1}". What was there before is kept as "{2}".',
+		machine,
+		snapshot.name,
+		result.safetySnapshot?.name ?? kept,
+	);
+	if ((await info(message, undo)) === undo) await undoRollback(services, timeline.source.id);
+}
+
+export async function undoRollback(services: Services, argument: unknown): Promise<void> {
+	if (!(await canChange(services))) return;
+	const machine = await machineFor(services, argument, vscode.l10n.t('Undo Last Rollback'));
+	if (!machine) return;
+	const timeline = await services.sources.timeline(machine.record.id);
+	if (!timeline.undo) {
+		await info(vscode.l10n.t('{0} has no rollback to undo.', machine.record.name));
+		return;
+	}
+	const title = vscode.l10n.t('Undoing the rollback of {0}', machine.record.name);
+	const result = await progress(title, call => services.engine.undo(machine.record.id, call));
+	await services.sources.reload(machine.record.id);
+	if (result) await told(result, vscode.l10n.t('{0} is as it was before the rollback', machine.record.name));
+}
+
+export async function deleteSnapshot(services: Services, argument: unknown): Promise<void> {
+	if (!(await canChange(services))) return;
+	const target = await snapshotFor(services, argument, vscode.l10n.t('Delete Snapshot'));
+	if (!target) return;
+	const { timeline, snapshot, state } = target;
+	if (await explainReadOnly(timeline)) return;
+	const freed = snapshot.exclusiveBytes;
+	const answer = await confirm({
+		message: vscode.l10n.t('Delete "{0}" of {1}?', snapshot.name, timeline.source.name),
+		detail: [
+			vscode.l10n.t('This cannot be undone. The current state and the other snapshots stay as they are.'),
+			freed === null ? '' : vscode.l10n.t('{0} are freed.', sizeText(freed)),
+		]
+			.filter(Boolean)
+			.join(' '),
+		harmless: vscode.l10n.t('Show Changes First'),
+		destructive: vscode.l10n.t('Delete'),
+	});
+	if (answer === 'harmless') await compareStates(services, state, [currentOf(timeline)]);
+	if (answer !== 'destructive') return;
+	const title = vscode.l10n.t('Deleting "{0}"', snapshot.name);
+	const result = await progress(title, call => services.engine.deleteSnapshot(refOf(state), call));
+	await services.sources.reload(timeline.source.id);
+	if (!result) return;
+	const bytes = result.freedBytes === undefined ? '' : vscode.l10n.t(', {0} freed', sizeText(result.freedBytes));
+	await told(result, vscode.l10n.t('"{0}" deleted{1}', snapshot.name, bytes));
+}
+
+export async function renameSnapshot(services: Services, argument: unknown): Promise<void> {
+	const target = await snapshotFor(services, argument, vscode.l10n.t('Rename Snapshot'));
+	if (!target) return;
+	const { timeline, snapshot, state } = target;
+	const label = await input({
+		title: vscode.l10n.t('Rename Snapshot'),
+		prompt: vscode.l10n.t('The name in the image stays "{0}", and still finds it.', snapshot.tag),
+		value: snapshot.name,
+		validate: text => (text === snapshot.name ? undefined : nameProblem(timeline, text)),
+	});
+	if (label === undefined || label === snapshot.name) return;
+	await services.engine.renameSnapshot(refOf(state), label);
+	await services.sources.reload(timeline.source.id);
+}
+
+export async function editNote(services: Services, argument: unknown): Promise<void> {
+	const target = await snapshotFor(services, argument, vscode.l10n.t('Edit Note'));
+	if (!target) return;
+	const note = await input({
+		title: vscode.l10n.t('Note for "{0}"', target.snapshot.name),
+		prompt: vscode.l10n.t('Shown in tooltips. Empty to remove it.'),
+		value: target.snapshot.note,
+	});
+	if (note === undefined) return;
+	await services.engine.setNote(refOf(target.state), note);
+	await services.sources.reload(target.timeline.source.id);
+}
+
+export async function settleSource(services: Services, argument: unknown): Promise<void> {
+	if (!(await canChange(services))) return;
+	const machine = await machineFor(services, argument, vscode.l10n.t('Settle'));
+	if (!machine) return;
+	const title = vscode.l10n.t('Settling {0}', machine.record.name);
+	const result = await progress(title, call => services.engine.settle(machine.record.id, call));
+	await services.sources.refresh();
+	await services.sources.reload(machine.record.id);
+	if (result) await info([vscode.l10n.t('{0} is settled.', machine.record.name), ...result.done].join(' '));
+}
+
+/** Whether programs may be started and are there; says so where not. */
+async function canChange(services: Services): Promise<boolean> {
+	if (!vscode.workspace.isTrusted) {
+		const trust = vscode.l10n.t('Manage Workspace Trust');
+		const message = vscode.l10n.t(
+			'Strata starts no programs in a workspace that is not trusted. Browsing and comparing work.',
+		);
+		if ((await warn(message, trust)) === trust) await vscode.commands.executeCommand('workbench.trust.manage');
+		return false;
+	}
+	if (await services.qemu.check()) return true;
+	const advice = installAdvice(process.platform);
+	const copy = vscode.l10n.t('Copy Command');
+	const settings = vscode.l10n.t('Open Settings');
+	const message = vscode.l10n.t(
+		'qemu-img was not found. It changes images; browsing and comparing work without it. To install it: {0}',
+		advice,
+	);
+	const answer = await warn(message, copy, settings);
+	if (answer === copy) await vscode.env.clipboard.writeText(advice);
+	if (answer === settings) await vscode.commands.executeCommand('workbench.action.openSettings', 'strata.qemuImgPath');
+	return false;
+}
+
+async function explainReadOnly(timeline: TimelineRecord): Promise<boolean> {
+	if (timeline.readOnlyReason === null) return false;
+	await warn(timeline.readOnlyReason);
+	return true;
+}
+
+/** "2026-11-27 17:52", and a number behind it when that is taken. */
+export function proposedLabel(timeline: TimelineRecord, now: Date): string {
+	const two = (value: number) => String(value).padStart(2, '0');
+	const day = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
+	const label = `${day} ${two(now.getHours())}:${two(now.getMinutes())}`;
+	for (let i = 2; ; i++) {
+		const candidate = i === 2 ? label : `${label} (${i - 1})`;
+		if (!isTaken(timeline, candidate)) return candidate;
+	}
+}
+
+export function nameProblem(timeline: TimelineRecord, text: string): string | undefined {
+	if (text.trim() === '') return vscode.l10n.t('A snapshot needs a name.');
+	if (MAX_NAME_BYTES < Buffer.byteLength(text)) return vscode.l10n.t('A name has at most {0} bytes.', MAX_NAME_BYTES);
+	if (/^\d+$/.test(text)) return vscode.l10n.t('A name of digits alone would be taken for a number of the image.');
+	if (['current', 'base'].includes(text)) return vscode.l10n.t('This word is reserved.');
+	if (isTaken(timeline, text)) return vscode.l10n.t('There is already a snapshot with this name.');
+	return undefined;
+}
+
+function isTaken(timeline: TimelineRecord, name: string): boolean {
+	return timeline.snapshots.some(snapshot => snapshot.name === name || snapshot.tag === name);
+}
+
+/** How many files a rollback changes; `undefined` when that takes too long to find out. */
+async function countChanges(services: Services, a: StateRef, b: NamedState): Promise<number | undefined> {
+	try {
+		const signal = AbortSignal.timeout(COUNT_PATIENCE_MS);
+		const { counts } = await services.engine.compare(refOf(a), refOf(b), {}, { signal });
+		return Object.values(counts).reduce((sum, count) => sum + count, 0);
+	} catch (error) {
+		if (StrataError.is(error)) return undefined; // OK: the question is asked without the figure.
+		throw error;
+	}
+}
+
+async function told(result: ActionResult, message: string): Promise<void> {
+	quiet(message);
+	await showWarnings(result);
+}
+
+async function showWarnings({ warnings }: ActionResult): Promise<void> {
+	if (warnings.length > 0) await warn(warnings.join(' '));
+}
+
+function seconds({ milliseconds }: ActionResult): string {
+	return (milliseconds / 1000).toFixed(2);
+}
