@@ -83,18 +83,7 @@ export class Ext4 implements Filesystem {
 	static open(volume: ByteSource): Ext4 {
 		const problems: ErrorRecord[] = [];
 		const superblock = readSuperblock(volume, problem => report(problems, problem));
-		const size = superblock.blockCount * superblock.blockSize;
-		if (volume.size < size) {
-			const details = {
-				format: 'ext4',
-				field: 's_blocks_count',
-				offset: SUPERBLOCK_OFFSET + 4,
-				expected: `at most ${volume.size} bytes`,
-				actual: size,
-			};
-			const message = `ext4: the filesystem has ${size} bytes, but its volume only ${volume.size}`;
-			report(problems, { code: 'ERR_CORRUPT', message, details });
-		}
+		checkSize(volume, superblock, problems);
 		const stored = new Ext4(volume, superblock, problems, undefined, undefined);
 		if (!needsRecovery(superblock)) return stored;
 		try {
@@ -240,10 +229,12 @@ export class Ext4 implements Filesystem {
 			},
 			journalBackup: () => this.#journalBackup(),
 		});
-		const problems = this.#problems;
+		// Afresh: what was wrong before the replay may be right after it.
+		const problems: ErrorRecord[] = [];
 		for (const problem of replay.problems) report(problems, problem);
 		const volume = new OverlaidVolume(this.volume, this.blockSize, replay.blocks);
 		const superblock = readSuperblock(volume, problem => report(problems, problem));
+		checkSize(volume, superblock, problems);
 		const replayed = new Ext4(volume, superblock, problems, replay, undefined);
 		if (!replay.fastCommit) return replayed;
 		const effects = new FastCommitEffects(replay.fastCommit, replayed.#fastCommitBase());
@@ -273,6 +264,21 @@ export class Ext4 implements Filesystem {
 		const isExtents = le16(jnlBlocks, 0) === 0xf30a;
 		return { size, runs: isExtents ? extentRuns(walk, jnlBlocks.subarray(0, 60)) : indirectRuns(walk, jnlBlocks) };
 	}
+}
+
+/** A volume that was cut off is read as far as it goes. */
+function checkSize(volume: ByteSource, { blockCount, blockSize }: Superblock, problems: ErrorRecord[]): void {
+	const size = blockCount * blockSize;
+	if (size <= volume.size) return;
+	const details = {
+		format: 'ext4',
+		field: 's_blocks_count',
+		offset: SUPERBLOCK_OFFSET + 4,
+		expected: `at most ${volume.size} bytes`,
+		actual: size,
+	};
+	const message = `ext4: the filesystem has ${size} bytes, but its volume only ${volume.size}`;
+	report(problems, { code: 'ERR_CORRUPT', message, details });
 }
 
 function report(problems: ErrorRecord[], problem: ErrorRecord): void {

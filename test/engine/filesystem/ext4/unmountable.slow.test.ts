@@ -84,45 +84,50 @@ suite('ext4 that this kernel does not mount', () => {
 		);
 	});
 
-	test('encrypted directories show names as Linux does without a key, and no content', () => {
-		withTemporary(directory => {
-			const image = join(directory, 'image');
-			makeExt4(image, { size: '64M', mke2fs: ['-t', 'ext4', '-O', 'encrypt', '-I', '256'] });
-			withMount(image, 'rw,test_dummy_encryption=v2', mounted => {
-				mkdirSync(join(mounted, 'secret'));
-				for (let i = 0; i < 300; i++)
-					writeFileSync(join(mounted, 'secret', `file ${i} ${'x'.repeat(i % 220)}`), `${i}`);
-				mkdirSync(join(mounted, 'secret', 'below'));
-				writeFileSync(join(mounted, 'secret', 'below', 'content'), 'cannot be read');
-				symlinkSync('target', join(mounted, 'secret', 'link'));
+	for (const [flags, how] of [
+		[1, 'signed'],
+		[2, 'unsigned'],
+	] as const)
+		test(`encrypted directories show names as Linux does without a key, and no content; ${how} hashes`, () => {
+			withTemporary(directory => {
+				const image = join(directory, 'image');
+				makeExt4(image, { size: '64M', mke2fs: ['-t', 'ext4', '-O', 'encrypt', '-I', '256'] });
+				debugfsWrite(image, [`set_super_value flags ${flags}`]);
+				withMount(image, 'rw,test_dummy_encryption=v2', mounted => {
+					mkdirSync(join(mounted, 'secret'));
+					for (let i = 0; i < 300; i++)
+						writeFileSync(join(mounted, 'secret', `file ${i} ${'x'.repeat(i % 220)}`), `${i}`);
+					mkdirSync(join(mounted, 'secret', 'below'));
+					writeFileSync(join(mounted, 'secret', 'below', 'content'), 'cannot be read');
+					symlinkSync('target', join(mounted, 'secret', 'link'));
+				});
+				const expected = withMount(image, 'ro,noatime', walkHost);
+				using source = FileSource.open(image);
+				using filesystem = Ext4.open(source);
+				const secret = filesystem.inode(filesystem.lookup(filesystem.inode(2), 'secret')!);
+				assert.deepEqual(secret.attributes, ['encrypted']);
+				const names = [...filesystem.entries(secret)].map(entry => entry.name);
+				const kernel = [...expected.keys()]
+					.map(path => Buffer.from(path, 'hex').toString())
+					.filter(path => /^\/secret\/[^/]*$/.test(path));
+				assert.deepEqual(names.map(name => `/secret/${name}`).sort(), kernel.sort());
+				for (const name of names) {
+					const inode = filesystem.inode(filesystem.lookup(secret, name)!);
+					assert.ok(inode.attributes.includes('encrypted'));
+					if (inode.kind === 'file')
+						assert.throws(
+							() => filesystem.openFile(inode),
+							(e: unknown) => EngineError.is(e, 'ERR_ENCRYPTED'),
+						);
+					if (inode.kind === 'symlink')
+						assert.throws(
+							() => filesystem.readLink(inode),
+							(e: unknown) => EngineError.is(e, 'ERR_ENCRYPTED'),
+						);
+				}
+				assert.deepEqual(filesystem.problems, []);
 			});
-			const expected = withMount(image, 'ro,noatime', walkHost);
-			using source = FileSource.open(image);
-			using filesystem = Ext4.open(source);
-			const secret = filesystem.inode(filesystem.lookup(filesystem.inode(2), 'secret')!);
-			assert.deepEqual(secret.attributes, ['encrypted']);
-			const names = [...filesystem.entries(secret)].map(entry => entry.name);
-			const kernel = [...expected.keys()]
-				.map(path => Buffer.from(path, 'hex').toString())
-				.filter(path => /^\/secret\/[^/]*$/.test(path));
-			assert.deepEqual(names.map(name => `/secret/${name}`).sort(), kernel.sort());
-			for (const name of names) {
-				const inode = filesystem.inode(filesystem.lookup(secret, name)!);
-				assert.ok(inode.attributes.includes('encrypted'));
-				if (inode.kind === 'file')
-					assert.throws(
-						() => filesystem.openFile(inode),
-						(e: unknown) => EngineError.is(e, 'ERR_ENCRYPTED'),
-					);
-				if (inode.kind === 'symlink')
-					assert.throws(
-						() => filesystem.readLink(inode),
-						(e: unknown) => EngineError.is(e, 'ERR_ENCRYPTED'),
-					);
-			}
-			assert.deepEqual(filesystem.problems, []);
 		});
-	});
 });
 
 /** What `mke2fs -d` carries over. */
