@@ -62,7 +62,7 @@ const minimap = new Minimap(state, id => {
 });
 const empty = document.createElement('p');
 empty.className = 'empty';
-document.body.append(toolbar(), minimap.element, grid.element, empty);
+(document.getElementById('root') ?? document.body).append(toolbar(), minimap.element, grid.element, empty);
 
 window.addEventListener('message', (event: MessageEvent<ToPage>) => receive(event.data));
 document.addEventListener('keydown', event => {

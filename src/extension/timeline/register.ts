@@ -1,0 +1,61 @@
+/** The Snapshot Timeline as a view that can be moved, and as an editor that survives a reload. */
+import * as vscode from 'vscode';
+import { COMMANDS, TIMELINE_EDITOR, VIEWS } from '../contributions.js';
+import type { Services } from '../services.js';
+import { register } from '../commands/run.js';
+import type { SourceNode } from '../sources/nodes.js';
+import { stateOf, type NamedState } from '../state-name.js';
+import { TimelinePage } from './timeline-page.js';
+
+export function registerTimeline(services: Services, sourcesView: vscode.TreeView<SourceNode>): void {
+	const { context, sources } = services;
+	const reveal = async ({ source, state }: NamedState) => {
+		const machine = sources.machine(source);
+		const timeline = await sources.timeline(source);
+		const named = stateOf(timeline, state);
+		if (!machine || !named) return;
+		const parent: SourceNode = { kind: 'machine', id: source, machine };
+		const snapshot = timeline.snapshots.find(({ key }) => key === state);
+		const node: SourceNode = { kind: 'state', id: `${source}.${state}`, parent, timeline, state: named, snapshot };
+		await sourcesView.reveal(node, { expand: true, focus: true, select: true });
+	};
+	let open: vscode.WebviewPanel | undefined;
+
+	const fill = (panel: vscode.WebviewPanel) => {
+		open = panel;
+		panel.iconPath = vscode.Uri.joinPath(context.extensionUri, 'media', 'strata.svg');
+		const page = new TimelinePage(services, panel.webview, reveal);
+		page.visible = panel.visible;
+		panel.onDidChangeViewState(() => (page.visible = panel.visible));
+		panel.onDidDispose(() => {
+			page.dispose();
+			if (open === panel) open = undefined;
+		});
+	};
+	const provider: vscode.WebviewViewProvider = {
+		resolveWebviewView(view) {
+			const page = new TimelinePage(services, view.webview, reveal);
+			page.visible = view.visible;
+			view.onDidChangeVisibility(() => (page.visible = view.visible));
+			view.onDidDispose(() => page.dispose());
+		},
+	};
+	const serializer: vscode.WebviewPanelSerializer = {
+		deserializeWebviewPanel(panel) {
+			fill(panel);
+			return Promise.resolve();
+		},
+	};
+	context.subscriptions.push(
+		vscode.window.registerWebviewViewProvider(VIEWS.timeline, provider),
+		vscode.window.registerWebviewPanelSerializer(TIMELINE_EDITOR, serializer),
+	);
+	register(services, COMMANDS.openTimeline, () => {
+		if (open) return open.reveal();
+		fill(
+			vscode.window.createWebviewPanel(TIMELINE_EDITOR, vscode.l10n.t('Snapshot Timeline'), vscode.ViewColumn.Active, {
+				enableFindWidget: true,
+			}),
+		);
+	});
+}
