@@ -153,7 +153,7 @@ export class Directories {
 	#find([bytes, from, to]: Piece, wanted: Uint8Array): number | undefined {
 		const { superblock } = this.core;
 		for (let at = from; at < to; at += superblock.blockSize) {
-			const found = findEntry(superblock, bytes, at, Math.min(to, at + superblock.blockSize), wanted);
+			const found = findEntry(bytes, at, Math.min(to, at + superblock.blockSize), wanted);
 			if (found !== undefined) return found;
 		}
 		return undefined;

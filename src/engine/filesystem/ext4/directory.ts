@@ -2,7 +2,8 @@
  * Directories: blocks of entries. Directories with a hash tree have the same blocks; the tree's own blocks look like
  * blocks of unused entries, on purpose, so reading in order passes over them.
  *
- *     entry   inode u32, rec_len u16, name_len u8, file_type u8, name; rec_len leads to the next one
+ *     entry   inode u32, rec_len u16, name_len u8, file_type u8 (0 without the feature `filetype`), name;
+ *             rec_len leads to the next one
  *     tail    inode 0, rec_len 12, name_len 0, file_type 0xde, checksum u32 (with metadata_csum)
  *
  * Source: Linux, Documentation/filesystems/ext4/directory.rst. Oracle in the tests: `debugfs ls`, mount.
@@ -65,7 +66,7 @@ export function decodeEntries(
 	let damage: EngineError | undefined;
 	for (let at = from; at < to;) {
 		const length = to - at < HEADER_SIZE ? 0 : recordLength(bytes, at, to - from);
-		const nameLength = hasType ? bytes[at + 6]! : le16(bytes, at + 6); // OK: at + 8 <= to, else length is 0.
+		const nameLength = bytes[at + 6]!; // OK: at + 8 <= to, else length is 0.
 		if (length < MIN_ENTRY || length % 4 !== 0 || to < at + length || length < HEADER_SIZE + nameLength) {
 			return wrong(context, 'rec_len', offset + at + 4, length);
 		}
@@ -87,17 +88,10 @@ export function decodeEntries(
 }
 
 /** The inode of the entry that `name` has in `bytes[from, to)`; `undefined` when it is not there. Allocates nothing. */
-export function findEntry(
-	superblock: Superblock,
-	bytes: Buffer,
-	from: number,
-	to: number,
-	name: Uint8Array,
-): number | undefined {
-	const hasType = (superblock.featureIncompat & INCOMPAT.filetype) !== 0;
+export function findEntry(bytes: Buffer, from: number, to: number, name: Uint8Array): number | undefined {
 	for (let at = from; at + HEADER_SIZE <= to;) {
 		const length = recordLength(bytes, at, to - from);
-		const nameLength = hasType ? bytes[at + 6]! : le16(bytes, at + 6); // OK: at + 8 <= to.
+		const nameLength = bytes[at + 6]!; // OK: at + 8 <= to.
 		if (length < MIN_ENTRY || to < at + length) return undefined;
 		if (nameLength === name.byteLength && le32(bytes, at) !== 0) {
 			let i = 0;
