@@ -1,6 +1,6 @@
 /** The built-in example machine: unpacked into Strata's own folder when the view is first seen, never at activation. */
 import { access, mkdir, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import * as vscode from 'vscode';
@@ -11,7 +11,7 @@ import { namedSnapshot } from '../state-name.js';
 
 const HIDDEN = 'example.hidden';
 const SHOWN = 'example.shown';
-const PACKED = ['media', 'example', 'example.qcow2.gz'];
+const PACKED = ['media', 'example'];
 
 /** Registers the example unless somebody removed it, and on the very first time fills *Changes* with it. */
 export async function ensureExample(services: Services): Promise<void> {
@@ -68,12 +68,20 @@ async function unpack(context: vscode.ExtensionContext): Promise<string> {
 	} catch {
 		// OK: not there yet.
 	}
-	const packed = await vscode.workspace.fs.readFile(vscode.Uri.joinPath(context.extensionUri, ...PACKED));
-	const bytes = await promisify(gunzip)(packed);
-	await mkdir(folder, { recursive: true });
-	// Another window may do the same at this moment: whole files take each other's place.
+	const packed = (name: string) =>
+		vscode.workspace.fs.readFile(vscode.Uri.joinPath(context.extensionUri, ...PACKED, name));
+	const bytes = await promisify(gunzip)(await packed('example.qcow2.gz'));
+	// Parents and notes, which the image cannot hold. It goes first: where the image is, everything is.
+	const journal = join(folder, '.strata', 'example.qcow2.journal');
+	await mkdir(dirname(journal), { recursive: true });
+	await replace(journal, await packed('example.journal'));
+	await replace(path, bytes);
+	return path;
+}
+
+/** Another window may do the same at this moment: whole files take each other's place. */
+async function replace(path: string, bytes: Uint8Array): Promise<void> {
 	const temporary = `${path}.${process.pid}`;
 	await writeFile(temporary, bytes);
 	await rename(temporary, path);
-	return path;
 }
