@@ -10,9 +10,10 @@ await journey({}, async ({ workbench, step, need }) => {
 	});
 
 	await step('the commands are in the palette', async () => {
-		const titles = await workbench.paletteTitles('Strata:');
-		for (const title of ['Strata: Add Machine…', 'Strata: Open Example Machine'])
+		for (const title of ['Strata: Add Machine…', 'Strata: Find Disk Images…', 'Strata: Open Example Machine']) {
+			const titles = await workbench.paletteTitles(title);
 			assert.ok(titles.includes(title), `${title} is missing in ${titles.join(' | ')}`);
+		}
 	});
 
 	await step('the window survives a reload', async () => {

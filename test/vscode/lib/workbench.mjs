@@ -9,8 +9,8 @@ import { escapeRegExp, linesOf, until } from './wait.mjs';
 
 const QUICK_INPUT = '.quick-input-widget:not([style*="display: none"])';
 
-/** VS Code's own: files that only Microsoft's builds have, and accounts that nobody signed in to. */
-const EXPECTED_ERRORS = /vsda|favicon|status of 404|authentication provider/;
+/** VS Code's own: files that only Microsoft's builds have, accounts that nobody signed in to, what a reload cuts off. */
+const EXPECTED_ERRORS = /vsda|favicon|status of 404|authentication provider|\[lifecycle\]|Canceled: Canceled/;
 
 export class Workbench {
 	/** Errors of the page's console, without VS Code's own. */
@@ -65,7 +65,7 @@ export class Workbench {
 		await input.press('Enter');
 	}
 
-	/** Titles that the palette offers for `text`, in its order. */
+	/** Titles that the palette offers for `text`, in its order: the first dozen, which are on the screen. */
 	async paletteTitles(text) {
 		const { input, rows } = await this.#openPalette(text);
 		await this.page.waitForTimeout(500);
