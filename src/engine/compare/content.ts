@@ -53,7 +53,8 @@ function isEncrypted(inode: Inode): boolean {
 const CHUNK = 256 * 1024;
 let buffers: readonly [Buffer, Buffer] | undefined;
 
-class RunComparer {
+/** Compares the blocks of two files of one size. */
+export class RunComparer {
 	readonly #blockSize: number;
 
 	constructor(
@@ -78,7 +79,7 @@ class RunComparer {
 			const left = physicalAt(a[i], at);
 			const right = physicalAt(b[j], at);
 			if (left === right && (left === HOLE || mayDiffer)) {
-				if (left !== HOLE && !this.#sameWhere(mayDiffer!, left, at, stop - at)) return false; // OK: not HOLE.
+				if (left !== HOLE && !this.sameInPlace(mayDiffer!, left, at, stop - at)) return false; // OK: not HOLE.
 			} else if (!this.#sameBlocks(left, right, at, stop - at)) {
 				return false;
 			}
@@ -87,8 +88,8 @@ class RunComparer {
 		return true;
 	}
 
-	/** The same blocks on both sides: only those that may differ are read. */
-	#sameWhere(mayDiffer: BlockRanges, physical: number, logical: number, count: number): boolean {
+	/** `count` blocks that both sides keep in the same place: only those that may differ are read. */
+	sameInPlace(mayDiffer: BlockRanges, physical: number, logical: number, count: number): boolean {
 		const { starts, ends } = mayDiffer;
 		const end = physical + count;
 		for (let i = mayDiffer.firstAfter(physical); i < mayDiffer.length && starts[i]! < end; i++) {

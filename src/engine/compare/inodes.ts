@@ -21,14 +21,20 @@ export type SameContent = (a: Inode, b: Inode) => boolean;
  *
  * @throws UnreadableSide.
  */
-export function differingFields(sides: Sides, a: Inode, b: Inode, sameContent: SameContent): ChangeField[] {
+export function differingFields(
+	sides: Sides,
+	a: Inode,
+	b: Inode,
+	sameContent: SameContent,
+	haveSameXattrs = (x: Inode, y: Inode): boolean => sameXattrs(sides, x, y),
+): ChangeField[] {
 	if (a.kind !== b.kind) return ['type'];
 	const fields: ChangeField[] = [];
 	if (a.kind === 'file' && (a.size !== b.size || (a.size > 0 && !sameContent(a, b)))) fields.push('content');
 	if (a.mode !== b.mode) fields.push('mode');
 	if (a.uid !== b.uid || a.gid !== b.gid) fields.push('owner');
 	if (!sameTime(a.mtime, b.mtime)) fields.push('mtime');
-	if (!sameXattrs(sides, a, b)) fields.push('xattr');
+	if (!haveSameXattrs(a, b)) fields.push('xattr');
 	if (a.kind === 'symlink' && !sameTarget(sides, a, b)) fields.push('target');
 	if (a.device?.major !== b.device?.major || a.device?.minor !== b.device?.minor) fields.push('device');
 	if (a.kind !== 'directory' && a.links !== b.links) fields.push('links');
@@ -87,7 +93,8 @@ function sameTarget(sides: Sides, a: Inode, b: Inode): boolean {
 	return onSide('a', () => sides.a.readLink(a)) === onSide('b', () => sides.b.readLink(b));
 }
 
-function sameXattrs(sides: Sides, a: Inode, b: Inode): boolean {
+/** @throws UnreadableSide. */
+export function sameXattrs(sides: Sides, a: Inode, b: Inode): boolean {
 	const left = onSide('a', () => sides.a.xattrs(a));
 	const right = onSide('b', () => sides.b.xattrs(b));
 	return left.length === right.length && left.every((xattr, i) => sameXattr(xattr, right[i]!)); // OK: equal lengths.

@@ -38,15 +38,21 @@ export class WalkedSide {
 	 * @throws UnreadableSide also when the directory was met before: a directory has one name, so the tree is damaged, and
 	 * following it could go on for ever.
 	 */
-	names(directory: Inode, path: RawPath, depth: number): readonly Name[] {
+	names(directory: Inode, depth: number): readonly Name[] {
+		this.enter(directory.number, depth);
+		return onSide(this.side, () => sortedNames(this.filesystem, directory));
+	}
+
+	/** Note that the names of a directory are read. @throws UnreadableSide as `names()` does. */
+	enter(directory: number, depth: number): void {
 		const { side, filesystem } = this;
-		if (this.#met.has(directory.number)) {
+		if (this.#met.has(directory)) {
 			throw new UnreadableSide(
 				side,
-				new EngineError('ERR_CORRUPT', `directory (inode ${directory.number}) has a second name`, {
+				new EngineError('ERR_CORRUPT', `directory (inode ${directory}) has a second name`, {
 					format: filesystem.type,
 					field: 'dirent.inode',
-					actual: directory.number,
+					actual: directory,
 				}),
 			);
 		}
@@ -56,8 +62,7 @@ export class WalkedSide {
 				new EngineError('ERR_LIMIT', `folders are nested deeper than ${MAX_DEPTH}`, { expected: MAX_DEPTH }),
 			);
 		}
-		this.#met.add(directory.number);
-		return onSide(side, () => sortedNames(filesystem, directory));
+		this.#met.add(directory);
 	}
 
 	/** Tell the path and everything below it as added or deleted. */
@@ -80,7 +85,7 @@ export class WalkedSide {
 	tellBelow(path: RawPath, directory: Inode, depth: number, changes: Changes, work: Work): void {
 		let names: readonly Name[];
 		try {
-			names = this.names(directory, path, depth);
+			names = this.names(directory, depth);
 		} catch (error) {
 			const isA = this.side === 'a';
 			tellUnreadable(changes, path, error, isA ? directory : undefined, isA ? undefined : directory);

@@ -46,8 +46,8 @@ class PairWalk {
 			b = this.#b.inode(numberB);
 			// The names first: a directory that cannot be listed is unreadable, and nothing else is said of it.
 			const isPair = a.kind === 'directory' && b.kind === 'directory';
-			namesA = isPair ? this.#a.names(a, path, depth) : [];
-			namesB = isPair ? this.#b.names(b, path, depth) : [];
+			namesA = isPair ? this.#a.names(a, depth) : [];
+			namesB = isPair ? this.#b.names(b, depth) : [];
 			if (changes.wants(path)) changes.compared(path, a, b, differingFields(this.sides, a, b, this.sameContent));
 		} catch (error) {
 			tellUnreadable(changes, path, error, a, b);

@@ -18,7 +18,7 @@ import { ChangedInodes } from './changed-inodes.js';
 import { differingInodes } from './differing-inodes.js';
 import { directoriesOfInterest } from './parents.js';
 import { PrunedWalk } from './pruned-walk.js';
-import { scanInodes } from './scan.js';
+import { scanInodes, type OnCandidate } from './scan.js';
 
 /** Counts for those who tune it. */
 export interface FastDiffCounts {
@@ -104,19 +104,22 @@ function tryFastDiff(
 	const inodes = new ChangedInodes(sides, mayDiffer, sameContent, changes.options, work);
 	const differing = differingInodes(sides, mayDiffer, work);
 	for (const number of differing) inodes.addDiffering(number);
-	const scan = scanInodes(sides.b, mayDiffer, differing, work);
-	for (const number of scan.candidates) inodes.addCandidate(number);
-	const interesting = directoriesOfInterest(sides, inodes, scan.directories, work);
+	let candidates = 0;
+	const onCandidate: OnCandidate = (number, bytes, at) => {
+		candidates++;
+		inodes.addCandidate(number, bytes, at);
+	};
+	const directories = scanInodes(sides.b, mayDiffer, differing, onCandidate, work);
+	const interesting = directoriesOfInterest(sides, inodes, directories, work);
 	onCounts({
 		blocks: mayDiffer.count(),
 		differingInodes: differing.length,
-		candidates: scan.candidates.length,
+		candidates,
 		changedInodes: inodes.changed.size,
 		directories: inodes.directories.size,
 		interesting: interesting.size,
 	});
-	const filesystems = { a: sides.a.filesystem, b: sides.b.filesystem };
-	const walk = new PrunedWalk(filesystems, inodes, interesting, changes, sameContent, work);
+	const walk = new PrunedWalk(sides, inodes, interesting, changes, sameContent, work);
 	walk.run(top);
 	return walk.missed();
 }

@@ -6,6 +6,7 @@ import type { Work } from '../../util/work.js';
 import type { Ext4Side, Ext4Sides } from '../ext4-side.js';
 import { MAX_DEPTH } from '../one-side.js';
 import type { ChangedInodes } from './changed-inodes.js';
+import { visitEntries } from './directory-entries.js';
 
 /**
  * The directories that a walk has to pass through to meet every changed inode and every changed directory.
@@ -91,15 +92,14 @@ class Search {
 		if (this.#read.has(directory) || !filesystem.isLive(directory)) return;
 		this.work.throwIfCancelled();
 		this.#read.add(directory);
-		const inode = filesystem.inode(directory);
-		if (inode.kind !== 'directory') return;
-		for (const entry of filesystem.entries(inode)) {
-			const left = this.#left.get(entry.inode);
-			if (left === undefined) continue;
+		if (filesystem.inode(directory).kind !== 'directory') return;
+		visitEntries(this.side, directory, inode => {
+			const left = this.#left.get(inode);
+			if (left === undefined) return;
 			this.#parents.add(directory);
-			if (left === 1) this.#left.delete(entry.inode);
-			else this.#left.set(entry.inode, left - 1);
-		}
+			if (left === 1) this.#left.delete(inode);
+			else this.#left.set(inode, left - 1);
+		});
 	}
 }
 

@@ -8,19 +8,22 @@ import type { Inode } from '../../filesystem/filesystem.js';
 import { joinRaw, type RawPath } from '../../util/names.js';
 import type { Work } from '../../util/work.js';
 import type { Changes } from '../changes.js';
+import type { Ext4Sides } from '../ext4-side.js';
 import { differingFields, type SameContent, type Sides } from '../inodes.js';
 import { WalkedSide, type Name } from '../one-side.js';
 import { onSide } from '../change.js';
 import type { ChangedInodes } from './changed-inodes.js';
+import { visitEntries } from './directory-entries.js';
 
 export class PrunedWalk {
+	readonly #filesystems: Sides;
 	readonly #a: WalkedSide;
 	readonly #b: WalkedSide;
 	readonly #metA = new Map<number, number>();
 	readonly #metB = new Map<number, number>();
 
 	constructor(
-		private readonly sides: Sides,
+		private readonly sides: Ext4Sides,
 		private readonly inodes: ChangedInodes,
 		/** Directories with something to find at or below them. */
 		private readonly interesting: ReadonlySet<number>,
@@ -29,13 +32,15 @@ export class PrunedWalk {
 		private readonly work: Work,
 	) {
 		const met = (side: 'a' | 'b', inode: number) => this.#meet(side, inode);
-		this.#a = new WalkedSide('a', sides.a, met);
-		this.#b = new WalkedSide('b', sides.b, met);
+		this.#filesystems = { a: sides.a.filesystem, b: sides.b.filesystem };
+		this.#a = new WalkedSide('a', this.#filesystems.a, met);
+		this.#b = new WalkedSide('b', this.#filesystems.b, met);
 	}
 
 	/** Compare the trees below the roots. @throws UnreadableSide. */
 	run(top: RawPath): void {
-		this.#compare(top, this.sides.a.rootInode, this.sides.b.rootInode, 0);
+		const { a, b } = this.#filesystems;
+		this.#compare(top, a.rootInode, b.rootInode, 0);
 	}
 
 	/** Step 8: the first inode that the walk did not meet as often as it has names; `undefined` when nothing was missed. */
@@ -64,10 +69,8 @@ export class PrunedWalk {
 			this.#compareNames(path, number, number, depth);
 		} else if (this.interesting.has(number)) {
 			// The names are equal: only those that lead to something are of interest.
-			for (const { name, inode } of this.#names(this.#b, number, path, depth)) {
-				if (this.interesting.has(inode) || inodes.expected.has(inode)) {
-					this.#compareSame(joinRaw(path, name), inode, depth + 1);
-				}
+			for (const { name, inode } of this.#namesOfInterest(number, depth)) {
+				this.#compareSame(joinRaw(path, name), inode, depth + 1);
 			}
 		}
 	}
@@ -77,7 +80,7 @@ export class PrunedWalk {
 		const { changes } = this;
 		const a = this.#a.inode(numberA);
 		const b = this.#b.inode(numberB);
-		changes.compared(path, a, b, differingFields(this.sides, a, b, this.sameContent));
+		changes.compared(path, a, b, differingFields(this.#filesystems, a, b, this.sameContent));
 		if (a.kind === 'directory' && b.kind === 'directory') this.#compareNames(path, numberA, numberB, depth);
 		else this.#tellBelow(path, a, b, depth);
 	}
@@ -89,8 +92,8 @@ export class PrunedWalk {
 
 	#compareNames(path: RawPath, numberA: number, numberB: number, depth: number): void {
 		const { changes, work } = this;
-		const left = this.#names(this.#a, numberA, path, depth);
-		const right = this.#names(this.#b, numberB, path, depth);
+		const left = this.#names(this.#a, numberA, depth);
+		const right = this.#names(this.#b, numberB, depth);
 		for (let i = 0, j = 0; i < left.length || j < right.length;) {
 			const one = left[i];
 			const other = right[j];
@@ -108,10 +111,24 @@ export class PrunedWalk {
 		}
 	}
 
-	#names(side: WalkedSide, number: number, path: RawPath, depth: number): readonly Name[] {
+	/** Of a directory that is equal on both sides, the names that lead to something. */
+	#namesOfInterest(directory: number, depth: number): readonly Name[] {
+		this.work.throwIfCancelled();
+		this.#b.enter(directory, depth);
+		const names: Name[] = [];
+		onSide('b', () =>
+			visitEntries(this.sides.b, directory, (inode, bytes, from, to) => {
+				if (!this.interesting.has(inode) && !this.inodes.expected.has(inode)) return;
+				names.push({ name: bytes.toString('latin1', from, to), inode });
+			}),
+		);
+		return names;
+	}
+
+	#names(side: WalkedSide, number: number, depth: number): readonly Name[] {
 		this.work.throwIfCancelled();
 		const directory = onSide(side.side, () => side.filesystem.inode(number));
-		return side.names(directory, path, depth);
+		return side.names(directory, depth);
 	}
 
 	#meet(side: 'a' | 'b', inode: number): void {

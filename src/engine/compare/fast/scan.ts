@@ -12,42 +12,44 @@ import { le16, le32 } from '../../util/bytes.js';
 import type { Work } from '../../util/work.js';
 import type { Ext4Side } from '../ext4-side.js';
 import type { BlockRanges } from './block-ranges.js';
+import {
+	BLOCK,
+	BLOCKS_LO,
+	EXTENT_MAGIC,
+	FLAGS,
+	LINKS_COUNT,
+	MAX_WRITTEN_LENGTH,
+	MODE,
+	TYPE_DIRECTORY,
+	TYPE_FILE,
+	TYPE_SYMLINK,
+	xattrBlockAt,
+} from './raw-inode.js';
 
 /** Bytes of inode tables read at a time. */
 const CHUNK = 256 * 1024;
 let buffer: Buffer | undefined;
 
-// struct ext4_inode
-const MODE = 0x0;
-const LINKS_COUNT = 0x1a;
-const BLOCKS_LO = 0x1c;
-const FLAGS = 0x20;
-const BLOCK = 0x28;
-const FILE_ACL_LO = 0x68;
-const FILE_ACL_HIGH = 0x76;
-
-const TYPE_DIRECTORY = 0x4;
-const TYPE_FILE = 0x8;
-const TYPE_SYMLINK = 0xa;
-const EXTENT_MAGIC = 0xf30a;
-const MAX_WRITTEN_LENGTH = 32768;
 const DIRECT_BLOCKS = 12;
 
-export interface Scan {
-	/** Inodes with a block that may differ, rising. */
-	readonly candidates: number[];
-	/** All directories, rising. */
-	readonly directories: number[];
-}
+/** An inode with a block that may differ: its number, and where its bytes are. Valid until the call returns. */
+export type OnCandidate = (number: number, bytes: Buffer, at: number) => void;
 
 /**
  * Look at every inode in use. One side is enough: the inodes looked at are equal on both.
  *
  * @param differing inodes to be left out of the candidates, rising: their bytes differ, and they are compared anyway.
+ * @returns all directories, rising.
  */
-export function scanInodes(side: Ext4Side, mayDiffer: BlockRanges, differing: readonly number[], work: Work): Scan {
+export function scanInodes(
+	side: Ext4Side,
+	mayDiffer: BlockRanges,
+	differing: readonly number[],
+	onCandidate: OnCandidate,
+	work: Work,
+): number[] {
 	const { groupCount, inodesPerGroup, inodeSize, blockSize } = side.filesystem;
-	const scan: Scan = { candidates: [], directories: [] };
+	const directories: number[] = [];
 	buffer ??= Buffer.allocUnsafeSlow(CHUNK);
 	const perChunk = CHUNK / inodeSize;
 	let next = 0;
@@ -65,14 +67,14 @@ export function scanInodes(side: Ext4Side, mayDiffer: BlockRanges, differing: re
 				const at = i * inodeSize;
 				const type = le16(buffer, at + MODE) >>> 12;
 				if (type === 0 || le16(buffer, at + LINKS_COUNT) === 0 || side.isNameless(first + i)) continue;
-				if (type === TYPE_DIRECTORY) scan.directories.push(first + i);
+				if (type === TYPE_DIRECTORY) directories.push(first + i);
 				while (next < differing.length && differing[next]! < first + i) next++; // OK: next is inside.
 				if (differing[next] === first + i) continue;
-				if (isCandidate(side, buffer, at, type, first + i, mayDiffer)) scan.candidates.push(first + i);
+				if (isCandidate(side, buffer, at, type, first + i, mayDiffer)) onCandidate(first + i, buffer, at);
 			}
 		}
 	}
-	return scan;
+	return directories;
 }
 
 function isCandidate(
@@ -83,7 +85,7 @@ function isCandidate(
 	number: number,
 	mayDiffer: BlockRanges,
 ): boolean {
-	const xattrBlock = le32(bytes, at + FILE_ACL_LO) + le16(bytes, at + FILE_ACL_HIGH) * 2 ** 32;
+	const xattrBlock = xattrBlockAt(bytes, at);
 	if (xattrBlock !== 0 && mayDiffer.touches(xattrBlock, 1)) return true;
 	if (type !== TYPE_FILE && type !== TYPE_DIRECTORY && type !== TYPE_SYMLINK) return false;
 	const flags = le32(bytes, at + FLAGS);
