@@ -47,8 +47,8 @@ export function listMounted(top: string): Listing {
 	return listing;
 }
 
-/** What a reader of the engine shows. */
-export function listFilesystem(filesystem: Filesystem): Listing {
+/** What a reader of the engine shows, from a directory on. */
+export function listFilesystem(filesystem: Filesystem, from = filesystem.rootInode): Listing {
 	const listing: Listing = new Map();
 	const walk = (number: number, raw: RawPath, depth: number): void => {
 		if (depth > 200) throw new Error(`${raw} is too deep`);
@@ -57,7 +57,7 @@ export function listFilesystem(filesystem: Filesystem): Listing {
 		if (inode.kind !== 'directory') return;
 		for (const entry of filesystem.entries(inode)) walk(entry.inode, joinRaw(raw, entry.name), depth + 1);
 	};
-	walk(filesystem.rootInode, '/', 0);
+	walk(from, '/', 0);
 	return listing;
 }
 

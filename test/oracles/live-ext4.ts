@@ -170,7 +170,7 @@ export class LiveExt4 implements AsyncDisposable {
 		return raw;
 	}
 
-	/** What mounting a snapshot shows: a copy is mounted read-write once, so that the kernel replays its journal. */
+	/** What mounting a snapshot shows: a copy is mounted read-write, so that the kernel replays its journal. */
 	kernelListing(snapshot?: string): Listing {
 		const raw = this.rawCopy(snapshot);
 		try {
@@ -203,21 +203,22 @@ export class LiveExt4 implements AsyncDisposable {
 }
 
 /**
- * List a raw disk through the kernel.
+ * List a raw disk, or what is below a folder of it, through the kernel.
  *
- * @param options.recover mount it read-write first, which replays the journal and changes the file; else the journal is
- * left alone, so the filesystem should be clean.
+ * @param options.recover mount it read-write, which replays the journal and changes the file; else the journal is left
+ * alone, so the filesystem should be clean.
  */
-export function listRaw(raw: string, options: { readonly offset?: number; readonly recover?: boolean } = {}): Listing {
+export function listRaw(
+	raw: string,
+	options: { readonly offset?: number; readonly recover?: boolean; readonly folder?: string } = {},
+): Listing {
 	const top = mkdtempSync(join(tmpdir(), 'strata-mount-'));
 	const part = place(raw, options.offset ?? 0);
 	try {
-		if (options.recover) {
-			run('mount', ['-t', 'ext4', '-o', `loop,noatime${part}`, raw, top]);
-			run('umount', [top]);
-		}
-		run('mount', ['-t', 'ext4', '-o', `loop,ro,noload${part}`, raw, top]);
-		return listMounted(top);
+		// Without access times, walking changes nothing that is listed.
+		const how = options.recover ? 'noatime' : 'ro,noload';
+		run('mount', ['-t', 'ext4', '-o', `loop,${how}${part}`, raw, top]);
+		return listMounted(join(top, options.folder ?? ''));
 	} finally {
 		quietly('umount', [top]);
 		rmSync(top, { recursive: true, force: true });

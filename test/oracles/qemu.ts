@@ -24,7 +24,7 @@ export function qemuImg(...args: string[]): string {
 /** Commands of qemu-io on a qcow2 image: `write -P 7 0 64k`, `write -z 1M 64k`, `discard 0 64k`, … */
 export function qemuIo(path: string, ...commands: string[]): void {
 	const args = commands.flatMap(command => ['-c', command]);
-	const output = execFileSync('qemu-io', ['-f', 'qcow2', '-d', 'unmap', ...args, path], {
+	const output = execFileSync('qemu-io', ['-f', 'qcow2', '-t', 'unsafe', '-d', 'unmap', ...args, path], {
 		encoding: 'utf8',
 		stdio: ['ignore', 'pipe', 'pipe'],
 	});
