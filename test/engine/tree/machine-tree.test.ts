@@ -262,6 +262,10 @@ suite('records', () => {
 		assert.equal(isoTime({ sec: 1_700_000_000, nsec: 123 }), '2023-11-14T22:13:20.000000123Z');
 		assert.equal(isoTime({ sec: -1, nsec: 999_999_999 }), '1969-12-31T23:59:59.999999999Z');
 		assert.equal(isoTime({ sec: 15_032_385_535, nsec: 0 }), '2446-05-10T22:38:55.000000000Z');
+		for (let sec = -5e9; sec < 2e10; sec += 86_399 * 977) {
+			assert.equal(isoTime({ sec, nsec: 0 }), new Date(sec * 1000).toISOString().replace('.000Z', '.000000000Z'));
+		}
+		assert.equal(isoTime({ sec: 400_000_000_000, nsec: 1 }), '+014645-06-30T15:06:40.000000001Z');
 		assert.equal(isoTime({ sec: 2 ** 53, nsec: 5 }), '@9007199254740992.000000005');
 	});
 });
