@@ -67,6 +67,19 @@ export async function applySnapshot(tools: ToolPaths, image: string, id: string,
 }
 
 /**
+ * Put the 512 bytes of a file into the first sector of an image. Only for mending a header that was written by half: qemu-img
+ * takes the lock of the image, and writes nothing else.
+ */
+export async function writeFirstSector(tools: ToolPaths, from: string, image: string): Promise<void> {
+	const source = JSON.stringify({ driver: 'raw', file: { driver: 'file', filename: from } });
+	// Only --target-image-opts says that the target exists; a comma is doubled there.
+	const target = `driver=raw,offset=0,size=512,file.driver=file,file.filename=${image.replaceAll(',', ',,')}`;
+	const args = ['convert', '-n', '--target-image-opts', `json:${source}`, target];
+	const result = await runTool(findTool('qemu-img', tools), args);
+	if (result.code !== 0) throw toolError('qemu-img convert', image, result);
+}
+
+/**
  * Whether QEMU's own tool refuses to open the image because another program writes to it. This is the answer that
  * counts; it costs a process, so it is kept while the file does not change, for `maxAgeMs`.
  */

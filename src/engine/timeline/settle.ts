@@ -25,6 +25,7 @@ import {
 } from './action.js';
 import type { BeginRecord, JournalState } from './journal.js';
 import { Machine } from './machine.js';
+import { mendTornHeaders } from './torn-header.js';
 
 type Open = NonNullable<JournalState['open']>;
 
@@ -41,10 +42,11 @@ export async function settleOpen(context: Context, open: Open): Promise<string[]
 		const message = `the action that was cut off was on ${begin.disks.map(disk => disk.path).join(', ')}; settle the machine that has all these disks`;
 		throw new EngineError('ERR_UNSETTLED', message);
 	}
+	const mended = await mendTornHeaders(context, begin);
 	await repair(context);
 	const done = await conclude(context, open);
 	await requireClean(context);
-	return done;
+	return [...mended, ...done];
 }
 
 async function conclude(context: Context, open: Open): Promise<string[]> {
