@@ -1,6 +1,6 @@
 /** Draws one row's part of the graph: lines that pass, curves that join, the dot. */
 import type { TimelineRow } from '../src/shared/timeline-protocol.js';
-import { MAX_LANES, type LaneRow } from './lanes.js';
+import { MAX_LANES, type LaneLine, type LaneRow } from './lanes.js';
 
 export const ROW_HEIGHT = 26;
 const LANE_WIDTH = 14;
@@ -33,6 +33,13 @@ export function drawGraph(
 	if (lanes.hasParent)
 		svg.append(path(`M${x(lanes.lane)} ${MIDDLE}V${ROW_HEIGHT}`, row.inferred ? `${own} guessed` : own));
 	svg.append(dot(row, x(lanes.lane), own, marks));
+	return svg;
+}
+
+/** The lines that pass a day's heading. */
+export function drawLines(lines: readonly LaneLine[], width: number): SVGSVGElement {
+	const svg = element('svg', { width: String(width), height: String(ROW_HEIGHT), 'aria-hidden': 'true' });
+	for (const line of lines) svg.append(path(`M${x(line.lane)} 0V${ROW_HEIGHT}`, `lane${line.group % COLOURS}`));
 	return svg;
 }
 

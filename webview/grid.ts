@@ -3,7 +3,7 @@
  * assistive technology, with one tab stop and an active row.
  */
 import type { TimelineRowContext, TimelineStrings } from '../src/shared/timeline-protocol.js';
-import { ROW_HEIGHT, drawGraph, graphWidth } from './graph.js';
+import { ROW_HEIGHT, drawGraph, drawLines, graphWidth } from './graph.js';
 import type { Item, TimelineState } from './timeline-state.js';
 
 /** Rows above and below what is in sight, so that a quick scroll shows no gap. */
@@ -140,7 +140,9 @@ export class Grid {
 		element.setAttribute('aria-level', '1');
 		if (item.kind === 'day') {
 			element.className = 'row day';
-			element.append(cell('day', this.#dayName(item.day, item.time)));
+			const graph = cell('graph', '');
+			graph.append(drawLines(item.lines, width));
+			element.append(cell('time', ''), graph, cell('label', this.#dayName(item.day, item.time)));
 			return element;
 		}
 		const { row, lanes, matches } = item;

@@ -1,6 +1,6 @@
 /** The timeline's state without its looks: rows, filter, selection, base. */
 import type { TimelineMachine, TimelineRow } from '../src/shared/timeline-protocol.js';
-import { layoutLanes, type LaneRow } from './lanes.js';
+import { layoutLanes, type LaneLine, type LaneRow } from './lanes.js';
 
 /** What survives a reload of the page. */
 export interface SavedState {
@@ -14,7 +14,8 @@ export interface SavedState {
 }
 
 export type Item =
-	| { readonly kind: 'day'; readonly day: string; readonly time: string }
+	/** `lines` go on through the day's heading, from the rows above to those below. */
+	| { readonly kind: 'day'; readonly day: string; readonly time: string; readonly lines: readonly LaneLine[] }
 	| { readonly kind: 'row'; readonly row: TimelineRow; readonly lanes: LaneRow; readonly matches: boolean };
 
 export class TimelineState {
@@ -79,8 +80,9 @@ export class TimelineState {
 		let day = '';
 		for (const [index, { row, isMatch }] of shown.entries()) {
 			const rowDay = localDay(row.time);
-			if (rowDay !== day) items.push({ kind: 'day', day: (day = rowDay), time: row.time });
-			items.push({ kind: 'row', row, lanes: lanes[index]!, matches: isMatch }); // OK: one a row.
+			const own = lanes[index]!; // OK: one a row.
+			if (rowDay !== day) items.push({ kind: 'day', day: (day = rowDay), time: row.time, lines: linesAbove(own) });
+			items.push({ kind: 'row', row, lanes: own, matches: isMatch });
 		}
 		this.items = items;
 	}
@@ -119,6 +121,11 @@ export class TimelineState {
 		const next = at < 0 ? (step > 0 ? 0 : ids.length - 1) : Math.max(0, Math.min(ids.length - 1, at + step));
 		return ids[next]!; // OK: in range.
 	}
+}
+
+/** The lines that come into a row from above. */
+function linesAbove(row: LaneRow): LaneLine[] {
+	return [...row.through, ...row.joins, ...(row.hasChild ? [{ lane: row.lane, group: row.group }] : [])];
 }
 
 function visibleAncestor(
