@@ -12,8 +12,8 @@ import { BitSet } from './bits.js';
 import { changedClusters } from './qcow2/changed-clusters.js';
 import { Qcow2View } from './qcow2/view.js';
 
-/** 16 MiB of bits. Larger disks are told apart in larger pieces. */
-const MAX_BITS = 2 ** 27;
+/** 8 MiB of bits: 4 TiB in clusters of 64 KiB. Larger disks are told apart in larger pieces. */
+const MAX_BITS = 2 ** 26;
 
 /** Parts of a disk that may differ, in pieces of `granularity` bytes. Offsets are bytes of the disk. */
 export interface ChangedRanges {

@@ -54,7 +54,7 @@ export function checkView(view: DiskView, disk: Buffer): void {
 	view.read(0, whole);
 	assert.ok(whole.equals(disk), `differs first at ${firstDifference(whole, disk)}`);
 	const random = mulberry(disk.length);
-	for (let i = 0; i < 60 && disk.length > 0; i++) {
+	for (let i = 0; i < 40 && disk.length > 0; i++) {
 		const offset = Math.floor(random() * disk.length);
 		const length = Math.floor(random() ** 3 * (disk.length - offset));
 		const part = Buffer.alloc(length, 0xee);
@@ -85,10 +85,16 @@ function checkExtents(extents: readonly Extent[], from: number, to: number, disk
 	for (const { offset, length, kind } of extents) {
 		assert.equal(offset, at);
 		assert.ok(length > 0);
-		if (kind === 'zero') assert.ok(disk.subarray(offset, offset + length).every(byte => byte === 0));
+		if (kind === 'zero') assert.ok(disk.subarray(offset, offset + length).equals(zeros(length)));
 		at += length;
 	}
 	assert.equal(at, to);
+}
+
+let someZeros = Buffer.alloc(0);
+function zeros(length: number): Buffer {
+	if (someZeros.length < length) someZeros = Buffer.alloc(length);
+	return someZeros.subarray(0, length);
 }
 
 function viewOf(image: DiskImage, id: string | undefined): DiskView {

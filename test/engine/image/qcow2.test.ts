@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { asQcow2, openImage } from '../../../src/engine/image/open-image.js';
-import { probeImage } from '../../../src/engine/image/probe.js';
 import { readBytes } from '../../../src/engine/io/source.js';
 import { EngineError } from '../../../src/engine/util/errors.js';
 import { buildQcow2, expectedDisk, type Cluster, type Qcow2Description } from '../../builders/qcow2.js';
 import { TempFolder, qemuCheck, qemuDisk } from '../../oracles/qemu.js';
 import { checkView, isError, runImageSuite } from './image-suite.js';
+import { exercise } from './exercise.js';
 import { MemoryFiles } from './memory-files.js';
 
 const BITS = 12;
@@ -382,29 +382,6 @@ suite('qcow2: what is damaged or not supported', () => {
 		}
 	});
 });
-
-/** Opens and reads everything below 1 MiB of it. Whatever happens is an EngineError. */
-export function exercise(bytes: Uint8Array): void {
-	const files = new MemoryFiles({ '/vm/disk.qcow2': bytes });
-	const attempt = (body: () => void) => {
-		try {
-			body();
-		} catch (error) {
-			if (!EngineError.is(error)) throw error;
-		}
-	};
-	attempt(() => {
-		probeImage('/vm/disk.qcow2', { files });
-		using image = openImage('/vm/disk.qcow2', { files, format: 'qcow2' });
-		const views = [() => image.current(), ...image.snapshots.slice(0, 3).map(each => () => image.atSnapshot(each.id))];
-		for (const view of views) {
-			attempt(() => {
-				readBytes(view(), 0, Math.min(view().size, 2 ** 20));
-			});
-		}
-	});
-	assert.equal(files.opened, 0);
-}
 
 suite('qcow2: staleness', () => {
 	test('a file that was replaced, written or removed is changed; a snapshot that still stands is not', () => {

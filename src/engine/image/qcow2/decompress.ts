@@ -11,6 +11,7 @@ import { decompress as fzstdDecompress } from 'fzstd';
 import { EngineError, corrupt } from '../../util/errors.js';
 import { FORMAT } from './header.js';
 
+const MAX_CHUNK = 256 * 1024;
 const ZSTD_MAGIC = 0xfd2fb528;
 /** By frame header flag: bytes of the dictionary id, and of the content size. */
 const DICTIONARY_ID_BYTES = [0, 1, 2, 4] as const;
@@ -56,8 +57,9 @@ export function decompressCluster(
 
 function inflate(compressed: Uint8Array, clusterSize: number): Uint8Array {
 	return zlib.inflateRawSync(compressed, {
-		// One buffer for the output; the spare bytes let zlib see that it is done.
-		chunkSize: clusterSize + 64,
+		// One buffer for the output, but for the largest clusters: damaged data must not cost megabytes each.
+		// The spare bytes let zlib see that it is done.
+		chunkSize: Math.min(clusterSize + 64, MAX_CHUNK),
 		maxOutputLength: clusterSize,
 		// A stream that was cut behind the last byte of the cluster is good, as it is to QEMU.
 		finishFlush: zlib.constants.Z_SYNC_FLUSH,

@@ -31,6 +31,8 @@ export interface Qcow2Surroundings {
 
 /** L1 tables kept for the views of an image. The largest legal table is 32 MiB; two are needed to compare. */
 const MAX_LOADED_L1_BYTES = 64 * 1024 * 1024;
+/** All fields of the header: what QEMU changes when it replaces a table. Extensions are left out. */
+const RECHECKED_BYTES = 112;
 const MAX_READ_ATTEMPTS = 3;
 
 export class Qcow2Image implements DiskImage {
@@ -49,7 +51,7 @@ export class Qcow2Image implements DiskImage {
 	private constructor(
 		readonly file: HostFile,
 		readonly header: Qcow2Header,
-		private readonly head: Uint8Array,
+		private readonly start: Uint8Array,
 		private readonly stamp: string,
 		readonly snapshots: readonly Qcow2Snapshot[],
 		private readonly data: HostFile | undefined,
@@ -88,7 +90,7 @@ export class Qcow2Image implements DiskImage {
 		let backing: DiskImage | undefined;
 		try {
 			const stamp = file.stamp();
-			const { head, header, snapshots } = readStable(file);
+			const { start, header, snapshots } = readStable(file);
 			if (header.encryption !== 'none') {
 				throw new EngineError(
 					'ERR_ENCRYPTED',
@@ -110,7 +112,7 @@ export class Qcow2Image implements DiskImage {
 			if (header.backingName !== undefined) {
 				backing = surroundings.openBacking(header.backingName, header.backingFormat);
 			}
-			return new Qcow2Image(file, header, head, stamp, snapshots, data, data?.stamp(), backing);
+			return new Qcow2Image(file, header, start, stamp, snapshots, data, data?.stamp(), backing);
 		} catch (error) {
 			backing?.[Symbol.dispose]();
 			data?.[Symbol.dispose]();
@@ -203,7 +205,7 @@ export class Qcow2Image implements DiskImage {
 			this.data?.stamp() === this.dataStamp &&
 			(this.backing?.isUnchanged() ?? true) &&
 			// Times have the grain of a clock tick: a table that was replaced within one shows in the header.
-			sameBytes(readHead(this.file), this.head)
+			sameBytes(readStart(this.file), this.start)
 		);
 	}
 
@@ -286,18 +288,23 @@ function readStable(file: HostFile) {
 		} catch (error) {
 			problem = error;
 		}
-		const again = readHead(file);
-		if (sameBytes(head, again)) {
+		// OK: decodeHeader() found more than these bytes, or threw.
+		const start = head.subarray(0, RECHECKED_BYTES);
+		if (sameBytes(start, readStart(file))) {
 			if (!snapshots) throw problem;
-			return { head, header, snapshots };
+			return { start: new Uint8Array(start), header, snapshots };
 		}
-		head = again;
+		head = readHead(file);
 	}
 	throw new EngineError('ERR_CHANGED', 'the snapshot table changes while it is read', { format: FORMAT });
 }
 
 function readHead(file: HostFile): Uint8Array {
 	return readBytes(file, 0, Math.min(MAX_HEADER_BYTES, file.size));
+}
+
+function readStart(file: HostFile): Uint8Array {
+	return readBytes(file, 0, Math.min(RECHECKED_BYTES, file.size));
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
