@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { EngineError } from '../../engine/util/errors.js';
 import { modeLetters } from '../../engine/compare/properties.js';
-import { rawFromText } from '../../engine/util/names.js';
+import { rawFromText, textFromRaw } from '../../engine/util/names.js';
 import { listRecord } from '../../engine/tree/records.js';
 import { walk } from '../../engine/tree/walk.js';
 import type { ListRecord } from '../../shared/records.js';
@@ -38,7 +38,7 @@ export async function ls(
 			return;
 		}
 		for (const item of walk(tree, raw)) {
-			if ('error' in item) print.problem(item.path, item.error);
+			if ('error' in item) print.problem(textFromRaw(item.path), item.error);
 			else print.entry(listRecord(tree, item.entry));
 		}
 	});

@@ -1,4 +1,5 @@
 /** The engine as its callers see it: `EngineApi`, on top of everything below. */
+import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import type {
 	ActionResult,
@@ -37,7 +38,7 @@ import { restoreToHost } from './restore.js';
 import { runVerb } from './run-verb.js';
 import { Sessions, type OpenState } from './session.js';
 import { generationOf, nameOf, readTimeline, timeOf } from './snapshots.js';
-import { journalPath, pathSource, type Source } from './source.js';
+import { journalPath, pathSource, realImage, type Source } from './source.js';
 import { addSource, listSources, relocateSource, removeSource, sourceById } from './sources.js';
 import { sourceRecord } from './status.js';
 import type { VerbRequest } from './verb-request.js';
@@ -113,7 +114,15 @@ export class StrataEngine implements EngineApi, Disposable {
 	}
 
 	async discover(options: Parameters<EngineApi['discover']>[0], call?: CallOptions): Promise<readonly FoundMachine[]> {
-		return discover(options, workFor(call));
+		const registered = new Map<string, string>();
+		for (const source of listSources(this.#host)) {
+			for (const disk of source.disks)
+				registered.set(existsSync(disk.path) ? realImage(disk.path) : disk.path, source.name);
+		}
+		return discover(options, workFor(call)).map(machine => {
+			const names = machine.disks.map(({ path }) => registered.get(path));
+			return { ...machine, registeredAs: names.find(name => name !== undefined) ?? null };
+		});
 	}
 
 	async info(state: StateRef): Promise<InfoRecord> {
