@@ -75,15 +75,20 @@ export class StorageDaemon {
 		});
 	}
 
-	/** Let go of the disks, and wait until the program has flushed them and ended. */
+	/**
+	 * Let go of the disks, and wait until the program has written what it still held and ended.
+	 *
+	 * @throws EngineError `ERR_TOOL` when it ended any other way: then tables may be half-written, whatever it had replied.
+	 */
 	async close(): Promise<void> {
 		try {
 			await this.client.execute('quit');
 		} catch {
-			this.child.stdin?.end(); // It is ending already.
+			// It is ending already; how it ended is what counts.
 			this.child.kill('SIGTERM');
 		}
-		await this.ended;
+		const { code, stderr } = await this.ended;
+		if (code !== 0) throw toolError('qemu-storage-daemon', this.images.join(', '), { code, stdout: '', stderr });
 	}
 
 	async #execute(command: string, args: Readonly<Record<string, unknown>>): Promise<void> {

@@ -75,11 +75,16 @@ export function append(context: Context, ...records: readonly NewRecord[]): void
 export async function withDaemon<T>(context: Context, body: (daemon: StorageDaemon) => Promise<T>): Promise<T> {
 	const paths = context.source.disks.map(disk => disk.path);
 	const daemon = await StorageDaemon.open(context.host.tools, paths, context.lock.marker);
+	let result: T;
 	try {
-		return await body(daemon);
-	} finally {
-		await daemon.close();
+		result = await body(daemon);
+	} catch (error) {
+		// What went wrong first says more than how the program ended after it.
+		await daemon.close().catch(() => undefined);
+		throw error;
 	}
+	await daemon.close();
+	return result;
 }
 
 /** Make the current state of every disk that of the target. The ids are looked up once more right before. */
