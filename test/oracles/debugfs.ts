@@ -9,16 +9,14 @@ export function debugfs(image: string, command: string): string {
 	return run('debugfs', ['-R', command, image]).toString('latin1');
 }
 
+/** Output of commands that only read. */
+export function debugfsAll(image: string, commands: readonly string[]): string {
+	return script(image, [], commands);
+}
+
 /** Carry out commands that write. debugfs exits with 0 whatever they did: what it says is given back. */
 export function debugfsWrite(image: string, commands: readonly string[]): string {
-	const directory = mkdtempSync(join(tmpdir(), 'strata-debugfs-'));
-	try {
-		const script = join(directory, 'commands');
-		writeFileSync(script, `${commands.join('\n')}\n`);
-		return run('debugfs', ['-w', '-f', script, image]).toString('latin1');
-	} finally {
-		rmSync(directory, { recursive: true });
-	}
+	return script(image, ['-w'], commands);
 }
 
 /** Content of a file, by path or `<inode>`. */
@@ -44,5 +42,16 @@ export function debugfsBlocks(image: string, file: string): number[] {
 /** A value of `dumpe2fs -h`. */
 export function superblockField(image: string, label: string): string | undefined {
 	const text = run('dumpe2fs', ['-h', image]).toString();
-	return new RegExp(`^${label}: +(.*)$`, 'm').exec(text)?.[1];
+	return new RegExp(`^${label}:\\s+(.*)$`, 'm').exec(text)?.[1];
+}
+
+function script(image: string, options: readonly string[], commands: readonly string[]): string {
+	const directory = mkdtempSync(join(tmpdir(), 'strata-debugfs-'));
+	try {
+		const path = join(directory, 'commands');
+		writeFileSync(path, `${commands.join('\n')}\n`);
+		return run('debugfs', [...options, '-f', path, image]).toString('latin1');
+	} finally {
+		rmSync(directory, { recursive: true });
+	}
 }
