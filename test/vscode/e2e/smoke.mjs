@@ -16,14 +16,14 @@ await journey({}, async ({ workbench, step, need }) => {
 		}
 	});
 
+	await step('nothing complains', async () => {
+		assert.deepEqual(await workbench.notifications(), []);
+		assert.deepEqual(workbench.errors, []);
+	});
+
 	await step('the window survives a reload', async () => {
 		await workbench.reload();
 		await workbench.openContainer('Strata');
 		await workbench.tree('Sources').header.waitFor();
-	});
-
-	await step('nothing complains', async () => {
-		assert.deepEqual(await workbench.notifications(), []);
-		assert.deepEqual(workbench.errors, []);
 	});
 });

@@ -91,10 +91,18 @@ export class TreeView {
 	}
 
 	async #open(path) {
-		const row = await this.#seek(path);
-		if ((await row.getAttribute('aria-expanded')) === 'true') return row;
-		await row.locator('.monaco-tl-twistie').click();
-		await until(async () => (await row.getAttribute('aria-expanded')) === 'true', `${path.join(' › ')} is expanded`);
+		let row;
+		await until(
+			async () => {
+				row = await this.#seek(path);
+				if ((await row.getAttribute('aria-expanded')) === 'true') return true;
+				await row.locator('.monaco-tl-twistie').click({ timeout: 2000 });
+				return until(async () => (await row.getAttribute('aria-expanded')) === 'true', 'it expands', 3000).then(
+					() => true,
+				);
+			},
+			`${path.join(' › ')} is expanded`,
+		);
 		return row;
 	}
 
@@ -105,21 +113,23 @@ export class TreeView {
 		await until(async () => (await row.getAttribute('aria-expanded')) === 'false', `${path.join(' › ')} is collapsed`);
 	}
 
-	/** The rows below a row: those on the screen, and those found on the way. @param {RowPath} path */
+	/** The rows below a row; all of them, as far down as they go. @param {RowPath} path */
 	async children(...path) {
 		const row = await this.expand(...path);
 		const index = Number(await row.getAttribute('data-index'));
-		let children = [];
+		let seen = [];
 		await until(
 			async () => {
-				const rows = await this.rows();
-				children = below(rows, index);
-				if (children.length === 0 && rows.at(-1)?.index === index) await this.#scroll(DOWN);
-				return children.length > 0;
+				const before = seen.length;
+				seen = merge(seen, await this.rows());
+				const level = seen.find(one => one.index === index)?.level;
+				const isWhole = seen.some(one => one.index > index && one.level <= level) || seen.length === before;
+				if (!isWhole) await this.#scroll(DOWN);
+				return isWhole && below(seen, index).length > 0;
 			},
 			`${path.join(' › ')} has children`,
 		);
-		return children;
+		return below(seen, index);
 	}
 
 	/** @param {RowPath} path */
@@ -194,7 +204,28 @@ export class TreeView {
 			}
 			while (index === undefined && (await this.rows())[0]?.index > 0) await this.#scroll(UP);
 		}
-		return this.pane.locator(`.monaco-list-row[role="treeitem"][data-index="${index}"]`).first();
+		const row = this.pane.locator(`.monaco-list-row[role="treeitem"][data-index="${index}"]`).first();
+		await this.#reveal(row);
+		// The tree may have changed meanwhile: then the row of that number is another.
+		const wanted = path.at(-1);
+		const label =
+			(await row
+				.locator('.label-name')
+				.textContent()
+				.catch(() => '')) ?? '';
+		const isIt = wanted instanceof RegExp ? wanted.test(label) : label === wanted;
+		return isIt ? row : this.#seek(path, deadline - Date.now());
+	}
+
+	/** A row at the edge is in the page, and behind the view's title. */
+	async #reveal(row) {
+		for (let turns = 0; turns < 10; turns++) {
+			const [list, box] = [await this.pane.locator('.monaco-list').first().boundingBox(), await row.boundingBox()];
+			if (!list || !box) return;
+			if (box.y < list.y - 1) await this.#scroll(-30);
+			else if (list.y + list.height + 1 < box.y + box.height) await this.#scroll(30);
+			else return;
+		}
 	}
 
 	/** VS Code takes a turn of the wheel for two or three rows, however large. */

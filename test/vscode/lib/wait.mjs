@@ -8,9 +8,17 @@
 export async function until(test, what, timeout = 15_000) {
 	const deadline = Date.now() + timeout;
 	for (;;) {
-		if (await test()) return;
-		if (Date.now() > deadline)
-			throw new Error(`waited ${timeout / 1000} s in vain: ${typeof what === 'string' ? what : what()}`);
+		let failure;
+		try {
+			if (await test()) return;
+		} catch (cause) {
+			// What fails now may hold in a moment: the page is being drawn.
+			failure = cause;
+		}
+		if (Date.now() > deadline) {
+			const words = typeof what === 'string' ? what : what();
+			throw new Error(`waited ${timeout / 1000} s in vain: ${words}${failure ? `; ${failure.message}` : ''}`);
+		}
 		await new Promise(done => setTimeout(done, 50));
 	}
 }

@@ -93,8 +93,26 @@ export class Workbench {
 	async openContainer(title) {
 		const tab = this.page.getByRole('tab', { name: new RegExp(`^${escapeRegExp(title)}`) }).first();
 		await tab.waitFor({ timeout: 30_000 });
-		if ((await tab.getAttribute('aria-selected')) !== 'true') await tab.click();
-		await this.page.locator('.sidebar .composite.title', { hasText: new RegExp(title, 'i') }).waitFor();
+		const shown = this.page.locator('.sidebar .composite.title', { hasText: new RegExp(title, 'i') });
+		await until(
+			async () => {
+				// A click would close what just opened by itself, as it does after a reload.
+				if (
+					await shown.waitFor({ timeout: 1500 }).then(
+						() => true,
+						() => false,
+					)
+				)
+					return true;
+				await tab.click();
+				return shown.waitFor({ timeout: 5000 }).then(
+					() => true,
+					() => false,
+				);
+			},
+			`the container ${title} opens`,
+			30_000,
+		);
 	}
 
 	/** A tree view of the container that is open. @returns {TreeView} */
