@@ -2,14 +2,15 @@
  * Compressed clusters of a qcow2 image: raw deflate, or one zstd frame.
  *
  * The compressed length is known in whole sectors only, and the next cluster begins in the last one. Deflate ends by
- * itself. A zstd decoder takes what follows for a second frame, so the frame is measured first.
+ * itself. A zstd decoder (node:zlib's, or our own where that has none) takes what follows for a second frame, so the
+ * frame is measured first.
  *
  * Source: QEMU, docs/interop/qcow2.rst; RFC 8878 section 3.1.1 for the frame. Oracle: qemu-img convert -c.
  */
 import * as zlib from 'node:zlib';
-import { decompress as fzstdDecompress } from 'fzstd';
 import { EngineError, corrupt } from '../../util/errors.js';
 import { FORMAT } from './header.js';
+import { decodeZstdBlocks } from './zstd.js';
 
 const MAX_CHUNK = 256 * 1024;
 const ZSTD_MAGIC = 0xfd2fb528;
@@ -40,8 +41,9 @@ export function decompressCluster(
 	try {
 		cluster = compression === 'zstd' ? unzstd(compressed, clusterSize) : inflate(compressed, clusterSize);
 	} catch (cause) {
-		// OK: the decoders report damage with errors of many classes; the input is the only thing that varies.
-		const reason = cause instanceof Error ? cause.message : String(cause);
+		// Our decoder reports damage by RangeError, node:zlib by errors with a code. Anything else is a bug.
+		if (!(cause instanceof RangeError) && (cause as { code?: unknown }).code === undefined) throw cause;
+		const reason = (cause as Error).message; // OK: both are errors.
 		throw new EngineError(
 			'ERR_CORRUPT',
 			`qcow2: the compressed cluster at ${offset} cannot be decompressed (${compression}: ${reason})`,
@@ -69,10 +71,10 @@ function inflate(compressed: Uint8Array, clusterSize: number): Uint8Array {
 function unzstd(compressed: Uint8Array, clusterSize: number): Uint8Array {
 	const frame = compressed.subarray(0, zstdFrameLength(compressed));
 	if (nativeZstd) return nativeZstd(frame, { maxOutputLength: clusterSize });
-	const content = zstdContentSize(frame);
-	if (content !== undefined && content !== clusterSize) throw new RangeError(`the frame holds ${content} bytes`);
-	// What would leave this buffer is dropped; a frame that says nothing of its size and is too short gives zeros.
-	return fzstdDecompress(frame, new Uint8Array(clusterSize));
+	const { headerLength, hasDictionary } = frameHeader(new DataView(frame.buffer, frame.byteOffset, frame.byteLength));
+	if (hasDictionary) throw new RangeError('the frame needs a dictionary');
+	const into = new Uint8Array(clusterSize);
+	return into.subarray(0, decodeZstdBlocks(frame, headerLength, into));
 }
 
 /** Bytes of the zstd frame at the start of `bytes`, by its block headers. @throws RangeError when it is cut or no frame. */
@@ -93,22 +95,15 @@ export function zstdFrameLength(bytes: Uint8Array): number {
 	}
 }
 
-/** What the frame says its content is, in bytes; `undefined` when it does not say. */
-function zstdContentSize(frame: Uint8Array): number | undefined {
-	const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-	const { sizeAt, sizeBytes } = frameHeader(view);
-	if (sizeBytes === 1) return view.getUint8(sizeAt);
-	if (sizeBytes === 2) return view.getUint16(sizeAt, true) + 256;
-	if (sizeBytes === 4) return view.getUint32(sizeAt, true);
-	if (sizeBytes === 8) return Number(view.getBigUint64(sizeAt, true));
-	return undefined;
-}
-
 function frameHeader(view: DataView) {
 	const descriptor = view.getUint8(4);
 	const singleSegment = (descriptor & 0x20) !== 0;
 	const sizeAt = 5 + (singleSegment ? 0 : 1) + DICTIONARY_ID_BYTES[(descriptor & 3) as 0 | 1 | 2 | 3];
 	const sizeFlag = (descriptor >>> 6) as 0 | 1 | 2 | 3; // OK: the descriptor is one byte.
 	const sizeBytes = sizeFlag === 0 && singleSegment ? 1 : CONTENT_SIZE_BYTES[sizeFlag];
-	return { sizeAt, sizeBytes, headerLength: sizeAt + sizeBytes, hasChecksum: (descriptor & 4) !== 0 };
+	return {
+		headerLength: sizeAt + sizeBytes,
+		hasChecksum: (descriptor & 4) !== 0,
+		hasDictionary: (descriptor & 3) !== 0,
+	};
 }
