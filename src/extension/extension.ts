@@ -40,7 +40,7 @@ export function activate(context: vscode.ExtensionContext): void {
 	registerTimeline(services, sourcesView);
 	registerStatusBar(services);
 	registerTerminal(services);
-	registerCommands(services, changes, versions);
+	registerCommands(services, sourcesView, changes, versions);
 	const setBase = () => void vscode.commands.executeCommand('setContext', CONTEXT.hasBase, base.base !== undefined);
 	context.subscriptions.push(base.onDidChange(setBase));
 	setBase();

@@ -8,8 +8,9 @@
  *   source  id of a registered source; for a bare image "p" and the beginning of a hash of its path
  *   state   "current" or the snapshot's key
  *   label   a slug for people; ignored on reading. It makes tabs read "hosts (before-install)"
- *   path    UTF-8. A byte 0x80–0xFF outside valid UTF-8 is U+EF80–U+EFFF, and a real U+EF80–U+EFFF is written as its
- *           three bytes in that manner, so that every sequence of bytes has one path, and no two share one.
+ *   path    UTF-8. A byte outside valid UTF-8 is U+EF00 + the byte, and so is each byte of a character that must not
+ *           reach a tab's title (controls, what reorders or hides text) and of a real U+EF00–U+EFFF. So every sequence
+ *           of bytes has one path, and no two share one.
  *
  * The engine's own text form of a path has `\xHH` instead (engine/util/names.ts); systemd has `\x2d` in file names, so
  * a URI cannot use that.
@@ -92,7 +93,7 @@ export function uriPathFromText(text: string): string {
 	for (let at = 0; at < bytes.length;) {
 		const length = sequenceLength(bytes, at);
 		const character = length === 0 ? '' : bytes.toString('utf8', at, at + length);
-		if (character === '' || isMappedByte(character)) {
+		if (character === '' || isMappedByte(character) || HIDDEN.test(character)) {
 			const count = Math.max(1, length);
 			for (const byte of bytes.subarray(at, at + count)) path += String.fromCharCode(0xef00 + byte);
 			at += count;
@@ -125,10 +126,10 @@ function parseAuthority(uri: UriParts, path: string): FileAddress | undefined {
 	return { source: source!, state: state!, label: label ?? '', path }; // OK: the pattern has both groups.
 }
 
-/** U+EF80–U+EFFF stand for the bytes 0x80–0xFF. */
+/** U+EF00–U+EFFF stand for the bytes 0x00–0xFF. */
 function isMappedByte(character: string): boolean {
 	const code = character.codePointAt(0)!; // OK: not empty.
-	return 0xef80 <= code && code <= 0xefff;
+	return 0xef00 <= code && code <= 0xefff;
 }
 
 function bytesFromText(text: string): Buffer {
@@ -145,7 +146,7 @@ function textFromBytes(bytes: Buffer): string {
 	for (let at = 0; at < bytes.length;) {
 		const length = sequenceLength(bytes, at);
 		const character = length === 0 ? '' : bytes.toString('utf8', at, at + length);
-		if (character === '' || ESCAPED.test(character)) {
+		if (character === '' || character === '\\' || HIDDEN.test(character)) {
 			const count = Math.max(1, length);
 			for (const byte of bytes.subarray(at, at + count)) text += `\\x${byte.toString(16).padStart(2, '0')}`;
 			at += count;
@@ -157,7 +158,7 @@ function textFromBytes(bytes: Buffer): string {
 	return text;
 }
 
-const ESCAPED = /[\u0000-\u001f\\\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/u;
+const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/u;
 
 /** Length of the well-formed UTF-8 sequence at `at`, 0 when there is none. */
 function sequenceLength(bytes: Buffer, at: number): number {

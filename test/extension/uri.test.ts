@@ -65,8 +65,15 @@ test('names that systemd escapes keep their backslash', () => {
 
 test('bytes that are not UTF-8 stand in the private use area, and the real ones beside them', () => {
 	assert.equal(uriPathFromText('/a\\xff'), '/a\uefff');
+	assert.equal(uriPathFromText('/a\\x0ab'), '/a\uef0ab');
 	const real = textFromRaw(rawFromBytes(Buffer.from('/a\uefff')));
 	assert.equal(uriPathFromText(real), '/a\uefee\uefbf\uefbf');
+});
+
+test('what could mislead in the title of a tab stands there as private characters', () => {
+	const text = textFromRaw(rawFromBytes(Buffer.from('/p1/two\nlines\u202egpj.exe\u007f')));
+	assert.match(uriPathFromText(text), /^[\x20-\x7e\uef00-\uefff]+$/);
+	assert.equal(textFromUriPath(uriPathFromText(text)), text);
 });
 
 test('every sequence of bytes has one path, and comes back from it', () => {

@@ -6,6 +6,7 @@ import type { DocumentAddress } from '../documents/addresses.js';
 import { quiet } from '../notify.js';
 import type { Services } from '../services.js';
 import { findImages } from '../sources/add-machine.js';
+import type { SourceNode } from '../sources/nodes.js';
 import type { NamedState } from '../state-name.js';
 import { statusMenu } from '../status-bar.js';
 import type { FileVersions } from '../versions/versions-view.js';
@@ -15,8 +16,19 @@ import { register as registerOne, type Command } from './run.js';
 import * as snapshots from './snapshots.js';
 import * as sources from './sources.js';
 
-export function registerCommands(services: Services, changes: ChangesView, versions: FileVersions): void {
-	const register = (id: string, command: Command) => registerOne(services, id, command);
+export function registerCommands(
+	services: Services,
+	sourcesView: Pick<vscode.TreeView<SourceNode>, 'selection'>,
+	changes: ChangesView,
+	versions: FileVersions,
+): void {
+	// A key gives a command no row, only the wish for the selected one.
+	const register = (id: string, command: Command) =>
+		registerOne(services, id, (all, argument, selection) =>
+			isKeyRequest(argument)
+				? command(all, sourcesView.selection[0], sourcesView.selection)
+				: command(all, argument, selection),
+		);
 	const { comparison, log, engine } = services;
 
 	register(COMMANDS.addMachine, sources.addMachine);
@@ -76,4 +88,9 @@ export function registerCommands(services: Services, changes: ChangesView, versi
 		quiet(vscode.l10n.t('The engine was restarted'));
 	});
 	register(COMMANDS.statusMenu, statusMenu);
+}
+
+/** `args` of the key bindings in package.json. */
+function isKeyRequest(argument: unknown): boolean {
+	return typeof argument === 'object' && argument !== null && 'selectedIn' in argument;
 }

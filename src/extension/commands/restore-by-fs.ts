@@ -58,5 +58,5 @@ export async function copyToUri(
 /** One component, that no file system takes for a way out of the folder. */
 function isSafe(name: string): boolean {
 	// Control characters are what this refuses.
-	return name !== '' && name !== '.' && name !== '..' && !/[/\\:\u0000-\u001f\uef80-\uefff]/u.test(name);
+	return name !== '' && name !== '.' && name !== '..' && !/[/\\:\u0000-\u001f\uef00-\uefff]/u.test(name);
 }

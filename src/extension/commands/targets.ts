@@ -144,6 +144,7 @@ export async function pickState(
 /** A file: of a row in any view, of a document, else of the active tab. */
 export function fileFor(services: Services, argument: unknown): DocumentAddress | undefined {
 	if (argument instanceof vscode.Uri) return addressOfUri(services.sources, argument);
+	if (timelineRowOf(argument) !== undefined) return undefined;
 	if (isSourceNode(argument)) {
 		return argument.kind === 'entry' ? { state: argument.state, path: argument.entry.path } : undefined;
 	}

@@ -68,8 +68,9 @@ export function currentRow(timeline: TimelineRecord, counts: Counts | undefined)
 	if (counts) facts.push([l10n.t('Since then'), countsSpoken(counts)]);
 	if (timeline.undo) {
 		const { time, rolledBackTo, safetySnapshot } = timeline.undo;
-		facts.push([l10n.t('Rolled back'), l10n.t('to {0}, {1}', rolledBackTo, exactTime(time))]);
-		facts.push([l10n.t('Undo'), l10n.t('brings back "{0}"', safetySnapshot)]);
+		const nameOfKey = (key: string) => timeline.snapshots.find(snapshot => snapshot.key === key)?.name ?? key;
+		facts.push([l10n.t('Rolled back'), l10n.t('to {0}, {1}', nameOfKey(rolledBackTo), exactTime(time))]);
+		facts.push([l10n.t('Undo'), l10n.t('brings back "{0}"', nameOfKey(safetySnapshot))]);
 	}
 	if (timeline.source.status === 'inUse') facts.push([l10n.t('In use'), timeline.source.statusText]);
 	return {
@@ -92,7 +93,7 @@ export function snapshotRow(timeline: TimelineRecord, snapshot: SnapshotRecord, 
 	const branch = parent !== undefined && isBranch(timeline, snapshot);
 	const words: string[] = [];
 	if (snapshot.current) words.push(timeline.positionInferred ? '◉?' : '◉');
-	if (branch) words.push(snapshot.inferred ? `⑂? ${parent.name}` : `⑂ ${l10n.t('from {0}', parent.name)}`);
+	if (branch) words.push(l10n.t('from {0}', snapshot.inferred ? `${parent.name}?` : parent.name));
 	words.push(shortAge(snapshot.time, now));
 	if (snapshot.kind === 'memory') words.push(l10n.t('memory'));
 	if (snapshot.consistency === 'crash') words.push('⚡');
@@ -102,7 +103,7 @@ export function snapshotRow(timeline: TimelineRecord, snapshot: SnapshotRecord, 
 		label: snapshot.name,
 		description: words.join(' · ').replace(/^(◉\??) · /, '$1 '),
 		spoken: spokenSnapshot(timeline, snapshot, parent?.name, now),
-		icon: { name: snapshot.safety ? 'shield' : 'git-commit' },
+		icon: { name: snapshot.safety ? 'shield' : branch ? 'git-branch' : 'git-commit' },
 		tokens: snapshotTokens(timeline, snapshot),
 		facts: snapshotFacts(timeline, snapshot, parent),
 	};
@@ -123,12 +124,15 @@ function volumeRow(entry: ListRecord): Row {
 	const { type, label, size, readable, problem, partitionName, partitionType, uuid } = entry.volume!;
 	const name = nameOf(entry.path);
 	const title = [type, label || partitionName].filter(part => part !== '').join(' ');
-	const description = [title, sizeText(size), readable ? '' : l10n.t('not readable')].filter(Boolean).join(' · ');
+	const description = [title, sizeText(size)].filter(Boolean).join(' · ');
 	return {
 		label: name,
 		description,
-		spoken: [l10n.t('volume {0}', name), description].join(', '),
-		icon: { name: readable ? 'database' : 'circle-slash' },
+		spoken: [l10n.t('volume {0}', name), description, readable ? '' : l10n.t('has no files to show')]
+			.filter(Boolean)
+			.join(', '),
+		// What is recognised but not read (swap, LVM, …) is no error: it only has nothing to open.
+		icon: readable ? { name: 'database' } : { name: 'circle-outline', color: 'disabledForeground' },
 		tokens: ['volume', readable ? 'readable' : 'unreadable'],
 		facts: [
 			[l10n.t('Filesystem'), type],

@@ -74,7 +74,6 @@ export class SourceStore {
 	async refresh(): Promise<void> {
 		await this.#readList();
 		await Promise.all(this.machines.filter(({ timeline }) => timeline).map(({ record }) => this.reload(record.id)));
-		this.#changed.fire(undefined);
 	}
 
 	/** Ask for one machine anew: after an action of ours. */
