@@ -14,9 +14,10 @@ import { nokeyName, type NameHash } from './nokey.js';
 
 /** Bytes of a directory read at once. */
 const READ_SIZE = 65536;
-/** Directories whose names are kept for the next lookup, and the largest that are. */
-const KEPT_DIRECTORIES = 4;
-const MAX_KEPT_SIZE = 64 * 1024 * 1024;
+/** Directories whose names are kept for the next lookup: more than a path has, and not more than memory should hold. */
+const KEPT_DIRECTORIES = 64;
+/** Bytes of the kept directories on disk, all together: some 500,000 names. */
+const KEPT_BYTES = 24 * 1024 * 1024;
 
 /** hash_version in the first block of a hash tree. */
 const ROOT_HASH_VERSION = 28;
@@ -34,10 +35,17 @@ interface Opened {
 	readonly size: number;
 }
 
+interface Kept {
+	readonly names: ReadonlyMap<RawName, number> | undefined;
+	/** Of the directory on disk; 0 without names. */
+	readonly bytes: number;
+}
+
 export class Directories {
 	readonly #scratch: Buffer;
-	/** Names by directory; `undefined` for one that was searched once. */
-	readonly #names = new Map<number, ReadonlyMap<RawName, number> | undefined>();
+	/** By directory, least recently used first; without names where one was searched once. */
+	readonly #kept = new Map<number, Kept>();
+	#keptBytes = 0;
 
 	constructor(
 		private readonly core: Core,
@@ -71,25 +79,30 @@ export class Directories {
 	 */
 	lookup(directory: Inode, name: RawName): number | undefined {
 		const { number } = directory;
-		const known = this.#names.get(number);
-		if (known) return known.get(name);
+		const known = this.#kept.get(number);
+		if (known?.names) {
+			this.#kept.delete(number);
+			this.#kept.set(number, known);
+			return known.names.get(name);
+		}
 		const opened = this.#open(directory);
 		if (name === '.' || name === '..') return undefined;
-		if (opened.context.shownName || this.inodes.isTouched(number) || this.#names.has(number)) {
+		if (opened.context.shownName || this.inodes.isTouched(number) || known) {
 			return this.#lookupAndKeep(directory, name, opened.size);
 		}
 		const wanted = bytesFromRaw(name);
 		for (const piece of this.#pieces(number, opened)) {
 			const found = this.#find(piece, wanted);
 			if (found === undefined) continue;
-			this.#keep(number, undefined);
+			this.#keep(number, { names: undefined, bytes: 0 });
 			return found;
 		}
 		return this.#lookupAndKeep(directory, name, opened.size);
 	}
 
 	clear(): void {
-		this.#names.clear();
+		this.#kept.clear();
+		this.#keptBytes = 0;
 	}
 
 	#open(directory: Inode): Opened {
@@ -208,13 +221,22 @@ export class Directories {
 			if (found === undefined || !EngineError.is(error)) throw error;
 			return found;
 		}
-		if (size <= MAX_KEPT_SIZE) this.#keep(directory.number, names);
+		if (size <= KEPT_BYTES) this.#keep(directory.number, { names, bytes: size });
 		return names.get(name);
 	}
 
-	#keep(directory: number, names: ReadonlyMap<RawName, number> | undefined): void {
-		this.#names.delete(directory);
-		if (KEPT_DIRECTORIES <= this.#names.size) this.#names.delete(this.#names.keys().next().value!); // OK: not empty.
-		this.#names.set(directory, names);
+	#keep(directory: number, kept: Kept): void {
+		this.#forget(directory);
+		this.#kept.set(directory, kept);
+		this.#keptBytes += kept.bytes;
+		for (const oldest of this.#kept.keys()) {
+			if (this.#kept.size <= KEPT_DIRECTORIES && this.#keptBytes <= KEPT_BYTES) return;
+			this.#forget(oldest);
+		}
+	}
+
+	#forget(directory: number): void {
+		this.#keptBytes -= this.#kept.get(directory)?.bytes ?? 0;
+		this.#kept.delete(directory);
 	}
 }

@@ -1,5 +1,5 @@
 /** Finds the journal of a filesystem that was not unmounted, and has it replayed in memory. */
-import { EngineError, corrupt } from '../../util/errors.js';
+import { EngineError, corrupt, type ErrorRecord } from '../../util/errors.js';
 import { divCeil } from '../../util/numbers.js';
 import type { BlockRun } from './core.js';
 import { COMPAT, INCOMPAT } from './features.js';
@@ -42,37 +42,44 @@ export function recover(stored: StoredFilesystem): Replay {
 			actual: where ? superblock.journalDev : 0,
 		});
 	}
-	const { size, runs } = findJournal(stored);
+	const { size, runs, problem } = findJournal(stored);
 	const { blockSize, blockCount } = superblock;
-	const list = listRuns(runs);
 	let last = 0;
-	return replayJournal({
+	const replay = replayJournal({
 		blockSize,
 		blockCount,
 		journalBlocks: Math.floor(size / blockSize),
 		fsUuid: superblock.uuid,
 		fastCommit: (superblock.featureCompat & COMPAT.fast_commit) !== 0,
 		readJournalBlock(index, into) {
-			if (!holds(list[last], index)) last = list.findIndex(run => holds(run, index));
-			const run = list[last];
+			if (!holds(runs[last], index)) last = runs.findIndex(run => holds(run, index));
+			const run = runs[last];
 			if (!run || run.unwritten) return corrupt('ext4', 'journal', 0, `a block ${index} on disk`, 'a hole');
 			stored.readBlock(run.physical + (index - run.logical), into);
 		},
 	});
+	return problem ? { ...replay, problems: [problem, ...replay.problems] } : replay;
+}
+
+interface Journal {
+	readonly size: number;
+	readonly runs: readonly BlockRun[];
+	/** Why the copy of its inode was used. */
+	readonly problem: ErrorRecord | undefined;
 }
 
 /** The journal's inode or, where that is damaged, the copy in the superblock. */
-function findJournal(stored: StoredFilesystem): { size: number; runs: readonly BlockRun[] } {
+function findJournal(stored: StoredFilesystem): Journal {
 	const { journalInum, blockSize } = stored.superblock;
 	try {
 		const { size, runs } = stored.journalFile(journalInum);
 		if (divCeil(size, blockSize) < 2) corrupt('ext4', 'i_size of the journal', 0, 'at least 2 blocks', size);
-		return { size, runs: listRuns(runs) };
+		return { size, runs: listRuns(runs), problem: undefined };
 	} catch (error) {
 		if (!EngineError.is(error, 'ERR_CORRUPT')) throw error;
 		const backup = stored.journalBackup();
 		if (!backup) throw error;
-		return { size: backup.size, runs: listRuns(backup.runs) };
+		return { size: backup.size, runs: listRuns(backup.runs), problem: error.toJSON() };
 	}
 }
 

@@ -68,5 +68,15 @@ function assertSame(image: string, expected: Map<string, KernelEntry>): void {
 		assert.deepEqual(actual.get(path), entry, Buffer.from(path, 'hex').toString('latin1'));
 	assert.equal(actual.size, expected.size);
 	assert.deepEqual(filesystem.problems, []);
+	assertDeep(filesystem);
 	run('e2fsck', ['-fn', image]);
+}
+
+/** The file of 1,500 runs needs index blocks: the matrix would prove little if it did not. */
+function assertDeep(filesystem: Ext4): void {
+	const sparse = filesystem.inode(filesystem.lookup(filesystem.inode(2), 'sparse')!); // OK: the filler put it there.
+	const { metadata, runs } = filesystem.mapBlocks(filesystem.lookup(sparse, 'many-runs')!); // OK: as above.
+	const perBlock = Math.floor(filesystem.blockSize / 12);
+	assert.ok(metadata.length >= Math.min(3, 1500 / perBlock), `${metadata.length} index blocks`);
+	assert.equal(runs.length, 1500);
 }

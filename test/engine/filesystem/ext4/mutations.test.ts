@@ -330,6 +330,42 @@ suite('inodes and what they hold', () => {
 	});
 });
 
+suite('the journal', () => {
+	const mke2fs = ['-t', 'ext4', '-b', '1024', '-I', '128', '-N', '32', '-J', 'size=1', '-O', '^metadata_csum'];
+	const journaled = buildExt4({ size: '4M', mke2fs });
+	or(0x60, 4)(journaled, open(journaled));
+
+	test('an empty one needs no replay', () => {
+		const filesystem = open(journaled);
+		assert.deepEqual(filesystem.problems, []);
+		assert.equal(filesystem.replay?.needed, false);
+	});
+
+	test('it is found by the copy of its inode when that is gone, which is told', () => {
+		const bytes = Buffer.from(journaled);
+		bytes.fill(0, open(journaled).inodeOffset(8), open(journaled).inodeOffset(9));
+		const filesystem = open(bytes);
+		assert.deepEqual(
+			filesystem.problems.map(problem => problem.details.field),
+			['i_mode of inode 8'],
+		);
+		assert.equal(filesystem.replay?.needed, false);
+	});
+
+	test('without either, reading goes on as it is stored', () => {
+		const bytes = Buffer.from(journaled);
+		bytes.fill(0, open(journaled).inodeOffset(8), open(journaled).inodeOffset(9));
+		bytes[SUPERBLOCK + 0xfd] = 0;
+		const filesystem = open(bytes);
+		assert.deepEqual(
+			filesystem.problems.map(problem => problem.details.field),
+			['i_mode of inode 8'],
+		);
+		assert.equal(filesystem.replay, undefined);
+		assert.equal(filesystem.inode(2).kind, 'directory');
+	});
+});
+
 suite('damage anywhere', () => {
 	test('every truncation gives a filesystem that says so, or an error', () => {
 		for (let size = 0; size < good.byteLength; size += size < 8192 ? 97 : 4099) {
