@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { hostFrom, type Host } from '../../../src/engine/timeline/home.js';
 import { pathSource, type Source } from '../../../src/engine/timeline/source.js';
 import { qcow2Image } from '../../../src/engine/machine/tools.js';
@@ -66,11 +66,13 @@ export function write(image: string, pattern: number, offset: number, length: nu
 }
 
 /** Hash of the disk at a snapshot (by name), or of the current state, as qemu-img reads it. */
-export function contentOf(image: string, snapshot?: string): string {
+export function contentOf(image: string, snapshot?: string, folder = dirname(image)): string {
 	const which = snapshot === undefined ? [] : ['-l', `snapshot.name=${snapshot.replaceAll(',', ',,')}`];
-	const raw = `${image}.${process.pid}.raw`;
+	const raw = join(folder, `content.${process.pid}.raw`);
 	try {
-		qemuImg('convert', '-O', 'raw', ...which, qcow2Image(image), `file:${raw}`);
+		// With its backing file, unlike qcow2Image().
+		const chain = `json:${JSON.stringify({ driver: 'qcow2', file: { driver: 'file', filename: image } })}`;
+		qemuImg('convert', '-O', 'raw', ...which, chain, `file:${raw}`);
 		return createHash('sha256').update(readFileSync(raw)).digest('hex').slice(0, 16);
 	} finally {
 		rmSync(raw, { force: true });
