@@ -52,7 +52,7 @@ process.on('exit', () => {
 	if (current) killGroup(current, 'SIGKILL');
 	rmSync(root, { recursive: true, force: true, maxRetries: 5 });
 });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGPIPE'])
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
 	process.once(signal, () => {
 		// The child ends its server and its browser, then this process follows.
 		if (current) killGroup(current, 'SIGTERM');

@@ -23,7 +23,7 @@ const CHROMIUM_ARGUMENTS = [
 ];
 
 // The server and the browser end with this process.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGPIPE']) process.once(signal, () => process.exit(130));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(130));
 
 /** What run.mjs passes on: `{ name, base, results, vsix, repository }`. */
 const run = JSON.parse(process.env.STRATA_E2E ?? 'null');
@@ -125,7 +125,7 @@ export async function journey(options, body) {
 		if (!(error instanceof StepFailed)) await step('between the steps', () => Promise.reject(error));
 	} finally {
 		if (workbench) writeFileSync(join(run.results, 'extension.log'), workbench.extensionLog());
-		if (workbench) writeFileSync(join(run.results, 'console-errors.txt'), workbench.errors.join('\n'));
+		if (workbench) writeFileSync(join(run.results, 'console-errors.txt'), workbench.console.join('\n'));
 		if (server) writeFileSync(join(run.results, 'server.log'), server.log());
 		await browser?.close();
 		await server?.stop();
