@@ -7,9 +7,9 @@
  */
 import { Worker } from 'node:worker_threads';
 import { createBirpc, type BirpcReturn } from 'birpc';
-import type { CallOptions, ComparisonRecord, EngineApi } from '../shared/engine-api.js';
-import type { ChangeRecord } from '../shared/records.js';
+import type { CallOptions, EngineApi } from '../shared/engine-api.js';
 import {
+	LISTS,
 	METHODS,
 	type ClientFunctions,
 	type EngineMethod,
@@ -39,7 +39,8 @@ export interface EngineClient extends EngineApi {
 
 interface Pending {
 	readonly call: CallOptions;
-	readonly changes: ChangeRecord[];
+	/** Pieces of the answer's list that came ahead of it. */
+	readonly items: unknown[];
 	readonly fail: (error: StrataError) => void;
 }
 
@@ -101,13 +102,14 @@ class EngineThread {
 			void rpc.cancel.asEvent(id);
 		};
 		call.signal?.addEventListener('abort', cancel, { once: true });
-		const changes: ChangeRecord[] = [];
+		const items: unknown[] = [];
 		try {
 			// The thread's death ends the call: birpc alone would wait for ever.
-			const died = new Promise<never>((_, reject) => this.#pending.set(id, { call, changes, fail: reject }));
+			const died = new Promise<never>((_, reject) => this.#pending.set(id, { call, items, fail: reject }));
 			const reply = await Promise.race([rpc.call(id, method, args, word), died]);
 			if ('error' in reply) throw StrataError.from(reply.error);
-			return method === 'compare' ? { ...(reply.ok as ComparisonRecord), changes } : reply.ok;
+			const list = LISTS[method];
+			return list === undefined || items.length === 0 ? reply.ok : { ...(reply.ok as object), [list]: items }; // OK: answers with lists are objects.
 		} finally {
 			this.#pending.delete(id);
 			call.signal?.removeEventListener('abort', cancel);
@@ -140,7 +142,7 @@ class EngineThread {
 		return createBirpc<WorkerFunctions, ClientFunctions>(
 			{
 				progress: (id, progress) => this.#pending.get(id)?.call.onProgress?.(progress),
-				changes: (id, changes) => void this.#pending.get(id)?.changes.push(...changes),
+				piece: (id, items) => void this.#pending.get(id)?.items.push(...items),
 				log: (level, message) => this.options.log(level, message),
 			},
 			{

@@ -6,7 +6,7 @@
  * engine computes synchronously and hears no message meanwhile, but it reads the word. Errors travel as records.
  */
 import type { EngineApi, ProgressRecord } from './engine-api.js';
-import type { ChangeRecord, ErrorRecord } from './records.js';
+import type { ErrorRecord } from './records.js';
 
 export type EngineMethod = keyof EngineApi;
 
@@ -67,16 +67,23 @@ export interface WorkerFunctions {
 	cancel(id: number): void;
 }
 
-/** What the worker tells the extension. Events: none is answered. */
+/** What the worker tells the extension. Events, but for `piece`: none is answered. */
 export interface ClientFunctions {
 	progress(id: number, progress: ProgressRecord): void;
 	/**
-	 * A piece of a comparison's changes, before the answer that lacks them: a hundred thousand records in one message
-	 * would hold up the extension host while they are decoded.
+	 * A piece of an answer's long list, before the answer that lacks it. Awaited: the next piece is sent when this one
+	 * was taken, so that whoever else waits for the extension host has its turn in between.
 	 */
-	changes(id: number, changes: readonly ChangeRecord[]): void;
+	piece(id: number, items: readonly unknown[]): void;
 	log(level: 'error' | 'warn' | 'info' | 'debug', message: string): void;
 }
 
-/** How many changes go into one message. */
-export const CHANGES_PER_MESSAGE = 1000;
+/** Answers with a list that may be long, by the field that holds it: it travels in pieces. */
+export const LISTS: Partial<Record<EngineMethod, string>> = {
+	timeline: 'snapshots',
+	list: 'entries',
+	compare: 'changes',
+};
+
+/** Items of a message: what decodes within a few milliseconds, since the extension host does nothing else meanwhile. */
+export const ITEMS_PER_MESSAGE = 500;

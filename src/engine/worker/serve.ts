@@ -1,10 +1,11 @@
 /** Serves an engine over a message port: one call, one answer, progress in between (see shared/worker-protocol.ts). */
 import type { MessagePort } from 'node:worker_threads';
 import { createBirpc } from 'birpc';
-import type { CallOptions, ComparisonRecord, EngineApi, ProgressRecord } from '../../shared/engine-api.js';
+import type { CallOptions, EngineApi, ProgressRecord } from '../../shared/engine-api.js';
 import type { ErrorRecord } from '../../shared/records.js';
 import {
-	CHANGES_PER_MESSAGE,
+	ITEMS_PER_MESSAGE,
+	LISTS,
 	METHODS,
 	type ClientFunctions,
 	type EngineMethod,
@@ -49,7 +50,8 @@ export function serve(engine: EngineApi, port: Pick<MessagePort, 'on' | 'postMes
 			// OK: METHODS says for every method how many arguments come before `call`; the types ended at the thread's edge.
 			const methods = engine as unknown as Record<EngineMethod, (...args: unknown[]) => Promise<unknown>>;
 			const result = await methods[method](...padded(args, METHODS[method].arity), call);
-			return { ok: method === 'compare' ? inPieces(id, result as ComparisonRecord) : result };
+			const list = LISTS[method];
+			return { ok: list === undefined ? result : await inPieces(id, result as Record<string, unknown>, list) }; // OK: answers with lists are objects.
 		} catch (error) {
 			return { error: recordOf(error, method) };
 		} finally {
@@ -67,12 +69,14 @@ export function serve(engine: EngineApi, port: Pick<MessagePort, 'on' | 'postMes
 		};
 	}
 
-	/** Sends the changes ahead, and gives the record without them. */
-	function inPieces(id: number, comparison: ComparisonRecord): ComparisonRecord {
-		for (let at = 0; at < comparison.changes.length; at += CHANGES_PER_MESSAGE) {
-			void rpc.changes.asEvent(id, comparison.changes.slice(at, at + CHANGES_PER_MESSAGE));
+	/** Sends a long list ahead, and gives the answer without it. */
+	async function inPieces(id: number, result: Record<string, unknown>, field: string): Promise<unknown> {
+		const items = result[field] as readonly unknown[]; // OK: LISTS names fields that hold lists.
+		if (items.length <= ITEMS_PER_MESSAGE) return result;
+		for (let at = 0; at < items.length; at += ITEMS_PER_MESSAGE) {
+			await rpc.piece(id, items.slice(at, at + ITEMS_PER_MESSAGE));
 		}
-		return { ...comparison, changes: [] };
+		return { ...result, [field]: [] };
 	}
 
 	/** An error as data. What is not an EngineError is a bug: it goes to the log with its stack, and out with its name. */
