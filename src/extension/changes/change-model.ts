@@ -107,9 +107,14 @@ function fileNode(change: ChangeRecord, prefix: string, place: 'folder' | 'none'
 
 /** Folder of a path below `prefix`, without a slash in front; '' at the top. */
 function folderOf(path: string, prefix: string): string {
-	const inside = path.startsWith(prefix) ? path.slice(prefix.length) : path.slice(1);
+	const inside = below(path, prefix);
 	const at = inside.lastIndexOf('/');
 	return at < 0 ? '' : inside.slice(0, at);
+}
+
+/** The path without `prefix`, or without its slash where there is none. */
+function below(path: string, prefix: string): string {
+	return path.slice(prefix !== '' && path.startsWith(prefix) ? prefix.length : 1);
 }
 
 interface Folder {
@@ -122,8 +127,7 @@ interface Folder {
 function treeNodes(changes: readonly ChangeRecord[], prefix: string): readonly ChangeNode[] {
 	const root = newFolder();
 	for (const change of changes) {
-		const inside = change.path.startsWith(prefix) ? change.path.slice(prefix.length) : change.path.slice(1);
-		const parts = inside.split('/');
+		const parts = below(change.path, prefix).split('/');
 		const isFolder = (change.type[1] ?? change.type[0]) === 'directory' && change.status !== 'T';
 		let folder = root;
 		folder.count++;

@@ -8,9 +8,9 @@ import type { Services } from '../services.js';
 import { currentOf, refOf, type NamedState } from '../state-name.js';
 import { clock, filesText, longAge, sizeText } from '../words.js';
 import { compareStates } from './comparing.js';
+import { nameProblem, proposedLabel } from './snapshot-name.js';
 import { machineFor, snapshotFor } from './targets.js';
 
-const MAX_NAME_BYTES = 200;
 /** How long the question before a rollback may wait for its figures. */
 const COUNT_PATIENCE_MS = 4000;
 
@@ -183,30 +183,6 @@ async function explainReadOnly(timeline: TimelineRecord): Promise<boolean> {
 	if (timeline.readOnlyReason === null) return false;
 	await warn(timeline.readOnlyReason);
 	return true;
-}
-
-/** "2026-11-27 17:52", and a number behind it when that is taken. */
-export function proposedLabel(timeline: TimelineRecord, now: Date): string {
-	const two = (value: number) => String(value).padStart(2, '0');
-	const day = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
-	const label = `${day} ${two(now.getHours())}:${two(now.getMinutes())}`;
-	for (let i = 2; ; i++) {
-		const candidate = i === 2 ? label : `${label} (${i - 1})`;
-		if (!isTaken(timeline, candidate)) return candidate;
-	}
-}
-
-export function nameProblem(timeline: TimelineRecord, text: string): string | undefined {
-	if (text.trim() === '') return vscode.l10n.t('A snapshot needs a name.');
-	if (MAX_NAME_BYTES < Buffer.byteLength(text)) return vscode.l10n.t('A name has at most {0} bytes.', MAX_NAME_BYTES);
-	if (/^\d+$/.test(text)) return vscode.l10n.t('A name of digits alone would be taken for a number of the image.');
-	if (['current', 'base'].includes(text)) return vscode.l10n.t('This word is reserved.');
-	if (isTaken(timeline, text)) return vscode.l10n.t('There is already a snapshot with this name.');
-	return undefined;
-}
-
-function isTaken(timeline: TimelineRecord, name: string): boolean {
-	return timeline.snapshots.some(snapshot => snapshot.name === name || snapshot.tag === name);
 }
 
 /** How many files a rollback changes; `undefined` when that takes too long to find out. */
