@@ -1,4 +1,5 @@
 /** The parts that every action is made of: its begin in the journal, QEMU's programs, and its end. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { asQcow2 } from '../image/open-image.js';
 import type { Qcow2Image } from '../image/qcow2/image.js';
 import { readBytes } from '../io/source.js';
@@ -34,6 +35,8 @@ export interface Context {
 }
 
 const HEADER_BYTES = 112;
+const BUSY_ATTEMPTS = 10;
+const BUSY_PAUSE_MS = 50;
 
 export type Intent = Pick<
 	BeginRecord,
@@ -74,7 +77,7 @@ export function append(context: Context, ...records: readonly NewRecord[]): void
 /** Open all disks for writing, so that nobody else can change them while `body` runs. */
 export async function withDaemon<T>(context: Context, body: (daemon: StorageDaemon) => Promise<T>): Promise<T> {
 	const paths = context.source.disks.map(disk => disk.path);
-	const daemon = await StorageDaemon.open(context.host.tools, paths, context.lock.marker);
+	const daemon = await patiently(() => StorageDaemon.open(context.host.tools, paths, context.lock.marker));
 	let result: T;
 	try {
 		result = await body(daemon);
@@ -109,7 +112,19 @@ export async function applyTarget(context: Context, begin: BeginRecord): Promise
 			}
 		}
 		context.work.report({ step: 'Rolling back', done: index, total: begin.disks.length, unit: 'steps' });
-		await applySnapshot(context.host.tools, path, target.id, context.lock.marker);
+		await patiently(() => applySnapshot(context.host.tools, path, target.id, context.lock.marker));
+	}
+}
+
+/** Another window that asks "qemu-img info" holds an image for a few milliseconds; a machine holds it for good. */
+async function patiently<T>(open: () => Promise<T>): Promise<T> {
+	for (let attempt = 1; ; attempt++) {
+		try {
+			return await open();
+		} catch (error) {
+			if (!EngineError.is(error, 'ERR_BUSY') || BUSY_ATTEMPTS <= attempt) throw error;
+			await sleep(BUSY_PAUSE_MS);
+		}
 	}
 }
 
