@@ -92,19 +92,19 @@ export class Mapping {
 	 * @throws EngineError `ERR_IO` when a table cannot be read.
 	 */
 	run(at: number, end: number, into: Run): void {
-		this.#look(at, into);
+		this.#look(at, end, into);
 		let to = this.#end;
 		while (to < end && (into.kind === DATA || into.kind === ZERO || into.kind === UNALLOCATED)) {
 			const next = this.#next;
-			this.#look(to, next);
+			this.#look(to, end, next);
 			if (next.kind !== into.kind || (next.kind === DATA && next.host !== into.host + (to - at))) break;
 			to = this.#end;
 		}
 		into.length = Math.min(to, end) - at;
 	}
 
-	/** Fill `run` by one look into the tables and set `#end`. */
-	#look(at: number, run: Run): void {
+	/** Fill `run` by one look into the tables and set `#end`, which may stay below the run's true end. */
+	#look(at: number, limit: number, run: Run): void {
 		const { l2Coverage, clusterSize, wordsPerEntry } = this.geometry;
 		const l1Index = Math.floor(at / l2Coverage);
 		const l1Start = l1Index * l2Coverage;
@@ -141,6 +141,32 @@ export class Mapping {
 			this.#subclusters(table, word, at, clusterStart, run, l2Offset + word * 4);
 		} else {
 			this.#standard(high, low, at, clusterStart, run, l2Offset + word * 4);
+			if (run.kind === DATA) this.#extendData(table, word, limit, run);
+			else if (run.kind === UNALLOCATED) this.#extendUnallocated(table, word, limit);
+		}
+	}
+
+	/** Entries that are wholly empty follow each other by the thousand. */
+	#extendUnallocated(table: Words, word: number, limit: number): void {
+		const { clusterSize } = this.geometry;
+		for (let next = word + 2; this.#end < limit && table[next] === 0 && table[next + 1] === 0; next += 2) {
+			this.#end += clusterSize;
+		}
+	}
+
+	/** Clusters that were written in one go lie in one run, and their entries count up. */
+	#extendData(table: Words, word: number, limit: number, run: Run): void {
+		const { clusterSize, externalData, dataFileSize } = this.geometry;
+		if (externalData) return;
+		const high = table[word]!; // OK: word is inside the table.
+		let low = table[word + 1]! + clusterSize;
+		let host = Math.floor(run.host / clusterSize) * clusterSize + clusterSize;
+		for (let next = word + 2; this.#end < limit && host < dataFileSize; next += 2) {
+			// A sum above 32 bits equals no word, and the run is continued by whoever looks next.
+			if (table[next] !== high || table[next + 1] !== low) return;
+			this.#end += clusterSize;
+			low += clusterSize;
+			host += clusterSize;
 		}
 	}
 
