@@ -6,9 +6,11 @@ import type { Inode, Xattr } from '../filesystem.js';
 import type { Core } from './core.js';
 import { FileContent } from './file.js';
 import { InlineContent } from './inline.js';
-import { BLOCK, BLOCK_SIZE, FLAG, FLAGS, SIZE_LO, decodeInode } from './inode.js';
+import { BLOCK, BLOCK_SIZE, FLAG, FLAGS, SIZE_LO, decodeContent } from './inode.js';
 import type { Inodes } from './inodes.js';
-import { inlineRest, readXattrs, type XattrPlace } from './xattr.js';
+import { hasXattrs, inlineRest, readXattrs, type XattrPlace } from './xattr.js';
+
+const NO_XATTRS: readonly Xattr[] = [];
 
 export class Contents {
 	constructor(
@@ -28,7 +30,7 @@ export class Contents {
 		const { superblock } = this.core;
 		const at = this.inodes.offset(number);
 		const raw = this.inodes.raw(number).slice();
-		const { size, xattrBlock, allocated, flags } = decodeInode(superblock, number, raw, 0, at);
+		const { size, xattrBlock, allocated, flags } = decodeContent(superblock, number, raw, 0, at);
 		const ownBlocks = allocated - (xattrBlock === 0 ? 0 : superblock.clusterSize);
 		const isFast = ownBlocks === 0 && (flags & (FLAG.inlineData | FLAG.encrypted)) === 0;
 		const most = isFast ? BLOCK_SIZE - 1 : superblock.blockSize;
@@ -40,7 +42,9 @@ export class Contents {
 	}
 
 	xattrs({ number }: Inode): readonly Xattr[] {
-		return readXattrs(this.#xattrPlace(number, this.inodes.raw(number).slice()));
+		const raw = this.inodes.raw(number);
+		// Most inodes have none: a walk over 100,000 should not copy each to find that out.
+		return hasXattrs(this.core.superblock, raw) ? readXattrs(this.#xattrPlace(number, raw.slice())) : NO_XATTRS;
 	}
 
 	/** What follows the first 60 bytes of content that is kept in an inode. */
@@ -51,7 +55,7 @@ export class Contents {
 	#open(number: number): ByteSource {
 		const { superblock } = this.core;
 		const raw = this.inodes.raw(number).slice();
-		const { flags, size } = decodeInode(superblock, number, raw, 0, this.inodes.offset(number));
+		const { flags, size } = decodeContent(superblock, number, raw, 0, this.inodes.offset(number));
 		if ((flags & FLAG.encrypted) !== 0) {
 			const details = { format: 'ext4', field: `i_flags of inode ${number}` };
 			throw new EngineError('ERR_ENCRYPTED', `ext4: inode ${number} is encrypted, and there is no key`, details);
@@ -65,7 +69,7 @@ export class Contents {
 	}
 
 	#xattrPlace(inode: number, raw: Uint8Array): XattrPlace {
-		const { xattrBlock, generation } = decodeInode(this.core.superblock, inode, raw, 0, this.inodes.offset(inode));
+		const { xattrBlock, generation } = decodeContent(this.core.superblock, inode, raw, 0, this.inodes.offset(inode));
 		const readValue: XattrPlace['readValue'] = (number, size) => {
 			const holder = this.inodes.inode(number);
 			const at = this.inodes.offset(number);

@@ -8,7 +8,7 @@ import type { Dirent, Inode } from '../filesystem.js';
 import type { Core } from './core.js';
 import { decodeEntries, findEntry, verifyBlock, type DirectoryContext } from './directory.js';
 import { COMPAT } from './features.js';
-import { BLOCK, BLOCK_SIZE, FLAG, FLAGS, SIZE_LO, decodeInode, inodeSeed } from './inode.js';
+import { BLOCK, BLOCK_SIZE, FLAG, FLAGS, SIZE_LO, decodeContent, inodeSeed } from './inode.js';
 import type { Inodes } from './inodes.js';
 import { nokeyName, type NameHash } from './nokey.js';
 
@@ -112,7 +112,7 @@ export class Directories {
 			throw new EngineError('ERR_NOT_A_DIRECTORY', `inode ${number} is a ${directory.kind}`);
 		}
 		const raw = this.inodes.raw(number).slice();
-		const { flags, size, kind } = decodeInode(superblock, number, raw, 0, this.inodes.offset(number));
+		const { flags, size, kind } = decodeContent(superblock, number, raw, 0, this.inodes.offset(number));
 		if (kind !== 'directory') throw new EngineError('ERR_NOT_A_DIRECTORY', `inode ${number} is a ${kind}`);
 		const context: DirectoryContext = {
 			superblock,
@@ -211,17 +211,21 @@ export class Directories {
 		if (rest.byteLength > 0) yield [Buffer.from(rest), 0, rest.byteLength, offset];
 	}
 
+	/** @throws EngineError when the name is not found and part of the directory is damaged: of its names nothing is known. */
 	#lookupAndKeep(directory: Inode, name: RawName, size: number): number | undefined {
+		const isKept = size <= KEPT_BYTES;
 		const names = new Map<RawName, number>();
 		try {
-			for (const entry of this.entries(directory)) if (!names.has(entry.name)) names.set(entry.name, entry.inode);
+			for (const entry of this.entries(directory)) {
+				if (entry.name === name && !isKept) return entry.inode;
+				if (isKept && !names.has(entry.name)) names.set(entry.name, entry.inode);
+			}
 		} catch (error) {
-			// A name that was found before or after the damage is found; of another nothing is known.
 			const found = names.get(name);
 			if (found === undefined || !EngineError.is(error)) throw error;
 			return found;
 		}
-		if (size <= KEPT_BYTES) this.#keep(directory.number, { names, bytes: size });
+		if (isKept) this.#keep(directory.number, { names, bytes: size });
 		return names.get(name);
 	}
 

@@ -107,8 +107,7 @@ export function decodeInode(
 	offset: number,
 ): Ext4Inode {
 	const mode = le16(bytes, at + MODE);
-	const kind = KINDS[mode >>> 12];
-	if (!kind) return corrupt('ext4', `i_mode of inode ${number}`, offset + MODE, 'a file type', `0${mode.toString(8)}`);
+	const kind = kindOf(number, bytes, at, offset);
 	const extraEnd = at + GOOD_OLD_SIZE + extraSize(superblock, bytes, at);
 	const flags = le32(bytes, at + FLAGS);
 	return {
@@ -132,6 +131,29 @@ export function decodeInode(
 			(superblock.featureRoCompat & RO_COMPAT.project) !== 0 && at + PROJID + 4 <= extraEnd
 				? le32(bytes, at + PROJID)
 				: 0,
+		xattrBlock: xattrBlockOf(superblock, bytes, at),
+		allocated: allocatedOf(superblock, flags, bytes, at),
+	};
+}
+
+/** The part of an inode that leads to what it holds. */
+export type InodeContent = Pick<Ext4Inode, 'kind' | 'size' | 'flags' | 'generation' | 'xattrBlock' | 'allocated'>;
+
+/** The same without times, owner and checksum: attributes and content of an inode that is decoded already. */
+export function decodeContent(
+	superblock: Superblock,
+	number: number,
+	bytes: Uint8Array,
+	at: number,
+	offset: number,
+): InodeContent {
+	const kind = kindOf(number, bytes, at, offset);
+	const flags = le32(bytes, at + FLAGS);
+	return {
+		kind,
+		size: sizeOf(superblock, number, kind, bytes, at, offset),
+		flags,
+		generation: le32(bytes, at + GENERATION),
 		xattrBlock: xattrBlockOf(superblock, bytes, at),
 		allocated: allocatedOf(superblock, flags, bytes, at),
 	};
@@ -211,6 +233,12 @@ function mismatchExtra(number: number, offset: number, expected: number, actual:
 	return { code: 'ERR_CORRUPT', message: `ext4: ${field} is ${actual}, expected ${details.expected}`, details };
 }
 
+function kindOf(number: number, bytes: Uint8Array, at: number, offset: number): FileKind {
+	const mode = le16(bytes, at + MODE);
+	const kind = KINDS[mode >>> 12];
+	return kind ?? corrupt('ext4', `i_mode of inode ${number}`, offset + MODE, 'a file type', `0${mode.toString(8)}`);
+}
+
 function sizeOf(
 	superblock: Superblock,
 	number: number,
@@ -248,7 +276,8 @@ function deviceOf(bytes: Uint8Array, at: number): { major: number; minor: number
 	return { major: (device >>> 8) & 0xfff, minor: (device & 0xff) | ((device >>> 12) & 0xf_ff00) };
 }
 
-function xattrBlockOf(superblock: Superblock, bytes: Uint8Array, at: number): number {
+/** i_file_acl; 0 when there is none. */
+export function xattrBlockOf(superblock: Superblock, bytes: Uint8Array, at: number): number {
 	const low = le32(bytes, at + FILE_ACL_LO);
 	// GNU Hurd keeps something else in the high half.
 	return superblock.creatorOs === OS_HURD ? low : low + le16(bytes, at + FILE_ACL_HIGH) * 2 ** 32;

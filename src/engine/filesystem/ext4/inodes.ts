@@ -5,7 +5,18 @@ import type { BlockRun, Core } from './core.js';
 import { extentRuns, type MapWalk } from './extents.js';
 import { Groups } from './groups.js';
 import { indirectRuns } from './indirect.js';
-import { BLOCK, BLOCK_SIZE, FLAG, FLAGS, LINKS_COUNT, MODE, decodeInode, inodeSeed, type Ext4Inode } from './inode.js';
+import {
+	BLOCK,
+	BLOCK_SIZE,
+	FLAG,
+	FLAGS,
+	LINKS_COUNT,
+	MODE,
+	decodeContent,
+	decodeInode,
+	inodeSeed,
+	type Ext4Inode,
+} from './inode.js';
 import type { InodeOverlay } from './overlay.js';
 
 const TYPE_DIRECTORY = 0x4;
@@ -119,6 +130,6 @@ export class Inodes {
 
 /** Whether a link's target is in the inode: it has no blocks but that of its attributes. */
 function isFastLink(core: Core, bytes: Uint8Array, at: number): boolean {
-	const { xattrBlock, allocated } = decodeInode(core.superblock, 0, bytes, at, 0);
+	const { xattrBlock, allocated } = decodeContent(core.superblock, 0, bytes, at, 0);
 	return allocated === (xattrBlock === 0 ? 0 : core.superblock.clusterSize);
 }

@@ -97,12 +97,6 @@ export interface Superblock extends RecordOf<typeof SUPERBLOCK> {
 	readonly uuidText: string;
 }
 
-/** Whether `head`, the first 2 KiB of a volume, holds an ext2, ext3 or ext4 superblock. Never throws. */
-export function matchesExt4(head: Uint8Array): boolean {
-	const at = SUPERBLOCK_OFFSET + 0x38;
-	return head.byteLength >= at + 2 && (head[at]! | (head[at + 1]! << 8)) === MAGIC; // OK: both are inside.
-}
-
 /**
  * Read and check the primary superblock.
  *

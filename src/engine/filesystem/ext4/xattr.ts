@@ -17,8 +17,8 @@ import { alignUp } from '../../util/numbers.js';
 import type { Xattr } from '../filesystem.js';
 import { userspaceAcl } from './acl.js';
 import type { Core } from './core.js';
-import { GOOD_OLD_SIZE, extraSize } from './inode.js';
-import { mismatch } from './superblock.js';
+import { GOOD_OLD_SIZE, extraSize, xattrBlockOf } from './inode.js';
+import { mismatch, type Superblock } from './superblock.js';
 
 const MAGIC = 0xea02_0000;
 const HEADER_SIZE = 32;
@@ -83,9 +83,14 @@ export function readXattrs(place: XattrPlace): Xattr[] {
 	return [...found].map(([name, value]) => ({ name, value })).sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+/** Whether an inode can have attributes: it has an area of them, or a block. */
+export function hasXattrs(superblock: Superblock, raw: Uint8Array): boolean {
+	return xattrBlockOf(superblock, raw, 0) !== 0 || areaOf(superblock, raw) !== undefined;
+}
+
 /** What follows the first 60 bytes of a file kept in its inode; empty when there is no more. */
 export function inlineRest(place: XattrPlace): Uint8Array {
-	const area = inodeArea(place);
+	const area = areaOf(place.core.superblock, place.raw);
 	if (area) {
 		for (const entry of entries(place, area, 0, 0)) {
 			if (entry.index === INDEX_SYSTEM && entry.name === INLINE_DATA_NAME) return valueOf(place, entry, area, 0);
@@ -95,7 +100,7 @@ export function inlineRest(place: XattrPlace): Uint8Array {
 }
 
 function* allEntries(place: XattrPlace): Generator<readonly [Entry, Uint8Array, number]> {
-	const area = inodeArea(place);
+	const area = areaOf(place.core.superblock, place.raw);
 	if (area) for (const entry of entries(place, area, 0, 0)) yield [entry, area, 0];
 	if (place.block !== 0) {
 		const block = readBlock(place);
@@ -104,13 +109,13 @@ function* allEntries(place: XattrPlace): Generator<readonly [Entry, Uint8Array, 
 }
 
 /** The entries and values in the inode, from the first entry on; `undefined` when there are none. */
-function inodeArea(place: XattrPlace): Uint8Array | undefined {
-	const { inodeBytes } = place.core.superblock;
+function areaOf(superblock: Superblock, raw: Uint8Array): Uint8Array | undefined {
+	const { inodeBytes } = superblock;
 	if (inodeBytes === GOOD_OLD_SIZE) return undefined;
-	const at = GOOD_OLD_SIZE + extraSize(place.core.superblock, place.raw, 0);
+	const at = GOOD_OLD_SIZE + extraSize(superblock, raw, 0);
 	// Where i_extra_isize was never set, what follows was never written.
-	if (at === GOOD_OLD_SIZE || inodeBytes < at + 8 || le32(place.raw, at) !== MAGIC) return undefined;
-	return place.raw.subarray(at + 4, inodeBytes);
+	if (at === GOOD_OLD_SIZE || inodeBytes < at + 8 || le32(raw, at) !== MAGIC) return undefined;
+	return raw.subarray(at + 4, inodeBytes);
 }
 
 function readBlock(place: XattrPlace): Uint8Array {
