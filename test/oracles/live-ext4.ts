@@ -8,9 +8,9 @@
  * of a filesystem with `fast_commit` is taken of a settled moment: every file is synced, which writes fast commits, and
  * what the mount shows then is the truth. STRATA_KERNEL_FAST_COMMIT=1, on a machine that can be lost, asks the kernel.
  *
- * Needs root, loop devices, /dev/fuse, qemu-storage-daemon, qemu-img, mke2fs; sfdisk when partitioned.
+ * Needs root, loop devices, /dev/fuse, qemu-storage-daemon, qemu-img, mke2fs, getfattr.
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import {
 	closeSync,
@@ -33,6 +33,7 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { LINUX_FILESYSTEM, writeGpt } from '../builders/partition-table.js';
 import { listMounted } from './listing.js';
 import type { Listing } from './listing.js';
 
@@ -94,13 +95,16 @@ export class LiveExt4 implements AsyncDisposable {
 		const { options } = this;
 		const size = (options.sizeMiB ?? 64) * MIB;
 		const raw = join(this.directory, 'disk.raw');
-		writeFileSync(raw, '');
-		truncateSync(raw, size);
 		const extent: string[] = [];
 		if (options.partitioned) {
-			const table = 'label: gpt\nstart=2048\n';
-			execFileSync('sfdisk', ['-q', raw], { input: table, stdio: ['pipe', 'ignore', 'pipe'] });
+			const disk = Buffer.alloc(size);
+			const lastLba = (size - this.offset) / 512 - 1;
+			writeGpt(disk, [{ type: LINUX_FILESYSTEM, firstLba: this.offset / 512, lastLba }]);
+			writeFileSync(raw, disk);
 			extent.push('-E', `offset=${this.offset}`);
+		} else {
+			writeFileSync(raw, '');
+			truncateSync(raw, size);
 		}
 		const blocks = options.partitioned ? [`${(size - 2 * this.offset) / 1024}k`] : [];
 		run('mke2fs', ['-q', '-F', '-t', 'ext4', ...extent, ...(options.mkfs ?? []), raw, ...blocks]);
@@ -189,7 +193,7 @@ export class LiveExt4 implements AsyncDisposable {
 
 	/** Let the kernel forget what it cached, so that reading touches the disk (and atimes) again. */
 	dropCaches(): void {
-		run('sync', []);
+		run('sync', ['-f', this.mountpoint]);
 		writeFileSync('/proc/sys/vm/drop_caches', '3');
 	}
 

@@ -46,8 +46,6 @@ export interface WorkloadOptions {
 	readonly tools?: boolean;
 	/** Make and move directories. On by default; off where a fast commit shall not be turned into a full one. */
 	readonly directories?: boolean;
-	/** Remove files that are open. On by default; off with fast commits, whose recovery fails in Linux 6.18 after it. */
-	readonly openRemovals?: boolean;
 	/** Bytes of the largest write. */
 	readonly maxWrite?: number;
 }
@@ -105,6 +103,7 @@ export class Workload {
 			['rename', 5, () => this.#rename()],
 			['renameOver', 3, () => this.#renameOver()],
 			['unlink', 6, () => this.#unlink()],
+			['unlinkOpen', 1, () => this.#unlinkOpen()],
 			['link', 3, () => this.#link()],
 			['symlink', 3, () => this.#symlink()],
 			['chmod', 3, () => chmodSync(this.#file(), Math.floor(this.random() * 0o1000))],
@@ -112,7 +111,6 @@ export class Workload {
 			['utimes', 2, () => utimesSync(this.#file(), this.random() * 2e9, this.random() * 2e9)],
 			['read', 2, () => readFileSync(this.#file())],
 		];
-		if (this.options.openRemovals ?? true) steps.push(['unlinkOpen', 1, () => this.#unlinkOpen()]);
 		if (this.options.directories ?? true) {
 			steps.push(
 				['mkdir', 3, () => this.#mkdir()],

@@ -95,7 +95,7 @@ for (const kind of KINDS) {
 				mkdirSync(join(live.mountpoint, one.folder));
 				one.before(join(live.mountpoint, one.folder));
 			}
-			if (kind.live) execFileSync('sync');
+			if (kind.live) execFileSync('sync', ['-f', live.mountpoint]);
 			await snapshot('before');
 			for (const one of cases) one.after(join(live.mountpoint, one.folder));
 			if (kind.live) execFileSync('sync', ['-f', live.mountpoint]);
