@@ -11,7 +11,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 	shared: [],
 	'engine/util': [],
 	'engine/io': ['engine/util'],
-	'engine/image': [...READING, 'fzstd'],
+	'engine/image': READING,
 	'engine/volume': READING,
 	'engine/filesystem': READING,
 	'engine/tree': [...FORMATS, 'shared'],
