@@ -17,29 +17,7 @@ function parentsOf(box: Sandbox, path: string): Record<string, string | null> {
 
 suite('parents that nobody recorded', () => {
 	for (const create of [[], ['extended_l2=on'], ['cluster_size=512'], ['compat=0.10']]) {
-		test(`two branches, found by their clusters (${create.join() || 'default'})`, () => {
-			using box = new Sandbox();
-			const path = box.image('disk.qcow2', { create });
-			qemuImg('snapshot', '-c', 'base', path);
-			write(path, 2, 0, 64 * KIB);
-			qemuImg('snapshot', '-c', 'left', path);
-			write(path, 3, 64 * KIB, 64 * KIB);
-			qemuImg('snapshot', '-c', 'left 2', path);
-			qemuImg('snapshot', '-a', 'base', path);
-			// Fewer clusters than "left 2" has in common with nothing: the nearest that is not contradicted is "base".
-			write(path, 4, 128 * KIB, 64 * KIB);
-			qemuImg('snapshot', '-c', 'right', path);
-			qemuImg('snapshot', '-a', 'left', path);
-			write(path, 5, 192 * KIB, 64 * KIB);
-			const timeline = readTimeline(box.host, machineOf(path));
-			assert.deepEqual(parentsOf(box, path), { base: null, left: 'base', 'left 2': 'left', right: 'base' });
-			assert.deepEqual(
-				timeline.snapshots.map(({ inferred }) => inferred),
-				[true, true, true, false],
-			);
-			assert.equal(timeline.snapshots.find(({ current }) => current)?.name, 'left');
-			assert.equal(timeline.positionInferred, true);
-		});
+		test(`two branches, found by their clusters (${create.join() || 'default'})`, () => twoBranches(create));
 	}
 
 	test('a tie gives candidates and no parent', () => {
@@ -93,3 +71,27 @@ suite('parents that nobody recorded', () => {
 		assert.match(notes.join(), /205 snapshots are not recorded/);
 	});
 });
+
+function twoBranches(create: readonly string[]): void {
+	using box = new Sandbox();
+	const path = box.image('disk.qcow2', { create });
+	qemuImg('snapshot', '-c', 'base', path);
+	write(path, 2, 0, 64 * KIB);
+	qemuImg('snapshot', '-c', 'left', path);
+	write(path, 3, 64 * KIB, 64 * KIB);
+	qemuImg('snapshot', '-c', 'left 2', path);
+	qemuImg('snapshot', '-a', 'base', path);
+	// Fewer clusters than "left 2" has in common with nothing: the nearest that is not contradicted is "base".
+	write(path, 4, 128 * KIB, 64 * KIB);
+	qemuImg('snapshot', '-c', 'right', path);
+	qemuImg('snapshot', '-a', 'left', path);
+	write(path, 5, 192 * KIB, 64 * KIB);
+	const timeline = readTimeline(box.host, machineOf(path));
+	assert.deepEqual(parentsOf(box, path), { base: null, left: 'base', 'left 2': 'left', right: 'base' });
+	assert.deepEqual(
+		timeline.snapshots.map(({ inferred }) => inferred),
+		[true, true, true, false],
+	);
+	assert.equal(timeline.snapshots.find(({ current }) => current)?.name, 'left');
+	assert.equal(timeline.positionInferred, true);
+}

@@ -86,7 +86,7 @@ suite('lock', () => {
 		const source = `
 			import { appendFileSync } from 'node:fs';
 			import { Lock } from ${JSON.stringify(resolve('src/engine/timeline/lock.ts'))};
-			const end = Date.now() + 700;
+			const end = Date.now() + 300;
 			let count = 0;
 			while (Date.now() < end) {
 				let lock;
@@ -112,7 +112,7 @@ suite('lock', () => {
 			logLevel: 'error',
 			banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
 		});
-		for (let round = 0; round < 4; round++) {
+		for (let round = 0; round < 3; round++) {
 			const racers = Array.from({ length: 4 }, () => spawn(process.execPath, [script], { stdio: 'inherit' }));
 			const codes = await Promise.all(racers.map(racer => once(racer, 'exit')));
 			assert.deepEqual(

@@ -16,13 +16,6 @@ import { textFromRaw } from '../../../src/engine/util/names.js';
 import { Killer } from './kill-fixture.js';
 import { Sandbox, assertClean, machineOf, write } from './machine-fixture.js';
 
-const KINDS: Readonly<Record<string, readonly string[]>> = {
-	default: [],
-	v2: ['compat=0.10'],
-	lazy_refcounts: ['lazy_refcounts=on'],
-	extended_l2: ['extended_l2=on'],
-	'512-byte clusters': ['cluster_size=512'],
-};
 const SIZE = 1024 * 1024;
 /** Kill points of one verb on one kind of image, spread evenly over its writes. */
 const MAX_POINTS = Number(process.env['STRATA_KILL_POINTS'] ?? 25);
@@ -40,17 +33,21 @@ const VERBS: Readonly<Record<string, Verb>> = {
 	undo: (box, source) => undo(box.host, source),
 };
 
-suite('kill QEMU at its writes', () => {
-	for (const [kind, create] of Object.entries(KINDS)) {
-		test(kind, async () => {
-			using box = new Sandbox();
-			const killer = new Killer(box.folder);
-			const source = await prepare(box, create);
-			for (const [name, verb] of Object.entries(VERBS))
-				await killEverywhere(box, killer, source.source, source.keys, name, verb);
-		});
-	}
-});
+/** @param kinds Options of `qemu-img create` for each kind of image. */
+export function killSuite(kinds: Readonly<Record<string, readonly string[]>>): void {
+	suite('kill QEMU at its writes', () => {
+		for (const [kind, create] of Object.entries(kinds)) {
+			test(kind, () => killInAllVerbs(create));
+		}
+	});
+}
+
+async function killInAllVerbs(create: readonly string[]): Promise<void> {
+	using box = new Sandbox();
+	const killer = new Killer(box.folder);
+	const { source, keys } = await prepare(box, create);
+	for (const [name, verb] of Object.entries(VERBS)) await killEverywhere(box, killer, source, keys, name, verb);
+}
 
 /** A machine with two snapshots on one line, a rollback that can be undone, and changes in the current state. */
 async function prepare(box: Sandbox, create: readonly string[]): Promise<{ source: Source; keys: Keys }> {
