@@ -67,7 +67,8 @@ _strata() {
 	local word="\${COMP_WORDS[COMP_CWORD]}" line="\${COMP_LINE:0:COMP_POINT}" options="" kind=""
 	# Words are cut again at blanks alone: readline also cuts them at "@" and ":".
 	local -a words; read -ra words <<< "$line"; [[ "$line" == *" " ]] && words+=("")
-	local n=$(( \${#words[@]} - 1 )) command="\${words[1]}" current="\${words[n]}"
+	local n=$(( \${#words[@]} - 1 ))
+	local command="\${words[1]}" current="\${words[n]}"
 	COMPREPLY=()
 	if (( n <= 1 )); then COMPREPLY=($(compgen -W "${commands.join(' ')}" -- "$current")); return; fi
 	case "$command" in
@@ -86,6 +87,8 @@ ${options}
 		COMPREPLY=($(strata __complete "$kind" "$current" 2>/dev/null))
 		# What readline believes to be before the word is taken off again.
 		COMPREPLY=("\${COMPREPLY[@]#"$cut"}")
+		# Labels may hold blanks.
+		local i; for i in "\${!COMPREPLY[@]}"; do COMPREPLY[i]=$(printf %q "\${COMPREPLY[i]}"); done
 		[[ "\${COMPREPLY[0]}" == */ ]] && compopt -o nospace
 	fi
 	[[ \${#COMPREPLY[@]} -eq 0 ]] && compopt -o default

@@ -18,21 +18,21 @@ export interface Context {
 	/** One JSON document, or one record a line for lists, instead of text for people. */
 	readonly json: boolean;
 	/** A line for people who watch: nothing where standard error is no terminal. */
-	call(step: string): CallOptions & { done(): void };
+	readonly call: (step: string) => CallOptions & { done(): void };
 	/** See `RunOptions`. */
-	interruptible(): { readonly signal: AbortSignal } & Disposable;
+	readonly interruptible: () => { readonly signal: AbortSignal } & Disposable;
 	/** The state that an argument names: `SOURCE[@SNAPSHOT]`. */
-	state(address: string): Promise<StateRef>;
+	readonly state: (address: string) => Promise<StateRef>;
 	/** The source that an argument names; an `@SNAPSHOT` is refused. */
-	source(address: string): Promise<string>;
+	readonly source: (address: string) => Promise<string>;
 	/** A line of standard output. Text from images has been made safe by the caller or is safe by its form. */
-	line(text: string): void;
+	readonly line: (text: string) => void;
 	/** One JSON record, on one line. */
-	record(value: unknown): void;
+	readonly record: (value: unknown) => void;
 	/** A remark on standard error, for people. Nothing with `--json`. */
-	remark(text: string): void;
+	readonly remark: (text: string) => void;
 	/** The command finished, but parts could not be read: exit code 4. */
-	partial(): void;
+	readonly partial: () => void;
 	/** Exit code of a command that found differences and was asked to say so. */
-	exitWith(code: number): void;
+	readonly exitWith: (code: number) => void;
 }

@@ -2,12 +2,12 @@
 
 export interface Style {
 	readonly colour: boolean;
-	added(text: string): string;
-	removed(text: string): string;
-	changed(text: string): string;
-	muted(text: string): string;
-	strong(text: string): string;
-	warning(text: string): string;
+	readonly added: (text: string) => string;
+	readonly removed: (text: string) => string;
+	readonly changed: (text: string) => string;
+	readonly muted: (text: string) => string;
+	readonly strong: (text: string) => string;
+	readonly warning: (text: string) => string;
 }
 
 /** Colour when the stream is a terminal and `NO_COLOR` is unset or empty (no-color.org). */

@@ -132,13 +132,11 @@ async function snapshotState(context: Context, address: string): Promise<StateRe
 	return state;
 }
 
-async function follow<T>(
-	context: Context,
-	step: string,
-	work: (call: ReturnType<Context['call']>) => Promise<T>,
-): Promise<T> {
+/** Verbs are carried out by a helper process: they can be cancelled until it says that it is too late. */
+async function follow<T>(context: Context, step: string, work: (call: CallOptions) => Promise<T>): Promise<T> {
 	const call = context.call(step);
-	return work(call).finally(() => call.done());
+	using interrupt = context.interruptible();
+	return await work({ ...call, signal: interrupt.signal }).finally(() => call.done());
 }
 
 function report(context: Context, result: ActionResult, what: string, next: string): void {

@@ -96,24 +96,23 @@ export async function applyTarget(context: Context, begin: BeginRecord): Promise
 		const { target } = before;
 		if (target === null) continue;
 		const path = context.source.disks[index]!.path; // OK: a journal's action has the disks of its source; settle checks that.
-		{
-			using machine = Machine.open(context.source);
-			const image = qcow2Of(machine.images[index]!); // OK: one for each disk.
-			const found = image.snapshots.find(snapshot => snapshot.id === target.id);
-			if (
-				found?.rawName !== target.name ||
-				standingOf(image.l1Table(target.id), decodeL1(target.l1), decodeL1(target.l1)) !== 'new'
-			) {
-				throw new EngineError(
-					'ERR_CHANGED',
-					`${path}: the snapshot "${textFromRaw(target.name)}" is not the one that it was; another program changed the image`,
-					{ file: path },
-				);
-			}
-		}
+		checkTarget(context.source, index, target);
 		context.work.report({ step: 'Rolling back', done: index, total: begin.disks.length, unit: 'steps' });
 		await patiently(() => applySnapshot(context.host.tools, path, target.id, context.lock.marker));
 	}
+}
+
+/** @throws EngineError `ERR_CHANGED` when the snapshot is not the one that the action was begun with. */
+function checkTarget(source: Source, index: number, target: NonNullable<DiskBefore['target']>): void {
+	using machine = Machine.open(source);
+	const image = qcow2Of(machine.images[index]!); // OK: one for each disk.
+	const found = image.snapshots.find(snapshot => snapshot.id === target.id);
+	const isSame =
+		found?.rawName === target.name &&
+		standingOf(image.l1Table(target.id), decodeL1(target.l1), decodeL1(target.l1)) === 'new';
+	if (isSame) return;
+	const message = `${image.path}: the snapshot "${textFromRaw(target.name)}" is not the one that it was; another program changed the image`;
+	throw new EngineError('ERR_CHANGED', message, { file: image.path });
 }
 
 /** Another window that asks "qemu-img info" holds an image for a few milliseconds; a machine holds it for good. */

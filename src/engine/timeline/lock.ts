@@ -75,11 +75,7 @@ export class Lock implements Disposable {
 				const busy = whyBusy(path, holder);
 				if (busy !== undefined) throw busy;
 				if (depth >= MAX_TAKEOVER_DEPTH) break;
-				using _replacing = Lock.acquire(`${path}.${holder.token}`, purpose, depth + 1);
-				// Only now nobody else can replace this dead lock; somebody may have done so just before.
-				if (readLock(path)?.token !== holder.token) continue;
-				renameSync(temporary, path);
-				return new Lock(path, token, holder);
+				if (replaceDead(path, holder, purpose, depth, temporary)) return new Lock(path, token, holder);
 			}
 			throw new EngineError('ERR_BUSY', `another Strata is taking the lock ${path}; try again`, { file: path });
 		} catch (error) {
@@ -149,6 +145,15 @@ function whyBusy(path: string, owner: LockOwner): EngineError | undefined {
 }
 
 /** Give the finished file its name, unless the name is taken. */
+/** Puts `temporary` in the place of a dead owner's lock; false when somebody else was quicker. */
+function replaceDead(path: string, holder: LockOwner, purpose: LockPurpose, depth: number, temporary: string): boolean {
+	// Only one process at a time may replace this lock; somebody may have done so just before.
+	using _replacing = Lock.acquire(`${path}.${holder.token}`, purpose, depth + 1);
+	if (readLock(path)?.token !== holder.token) return false;
+	renameSync(temporary, path);
+	return true;
+}
+
 function linkExclusive(from: string, to: string): boolean {
 	try {
 		linkSync(from, to);

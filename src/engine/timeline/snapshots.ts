@@ -101,8 +101,7 @@ export function generationOf(host: Host, source: Source): string {
 			const hold = inUseHint(disk.path);
 			add(`${hold} ${stat.dev} ${stat.ino}`);
 			if (hold !== 'writer') add(`${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`);
-			using file = FileSource.open(disk.path);
-			hash.update(readBytes(file, 0, Math.min(HEAD_BYTES, file.size)));
+			hash.update(headOf(disk.path));
 		}
 		const journal = journalPath(host, source);
 		add(journalStamp(journal));
@@ -115,6 +114,11 @@ export function generationOf(host: Host, source: Source): string {
 		add(error.code); // The timeline says more.
 	}
 	return hash.digest('hex').slice(0, 24);
+}
+
+function headOf(path: string): Uint8Array {
+	using file = FileSource.open(path);
+	return readBytes(file, 0, Math.min(HEAD_BYTES, file.size));
 }
 
 function snapshotRecord(machine: Machine, journal: JournalState, lineage: Lineage, moment: Moment): SnapshotRecord {

@@ -263,14 +263,17 @@ async function write(host: Host, source: Source, action: string, body: (context:
 	const end = Date.now() + RENAME_PATIENCE_MS;
 	for (;;) {
 		try {
-			using lock = await MachineLock.acquire(host, source, action, UNWATCHED_VERB);
-			body({ host, source, lock, work: UNWATCHED_VERB, warnings: [] });
-			return;
+			return await writeOnce(host, source, action, body);
 		} catch (error) {
 			if (!EngineError.is(error, 'ERR_BUSY') || end < Date.now()) throw error;
 			await sleep(RENAME_POLL_MS);
 		}
 	}
+}
+
+async function writeOnce(host: Host, source: Source, action: string, body: (context: Context) => void): Promise<void> {
+	using lock = await MachineLock.acquire(host, source, action, UNWATCHED_VERB);
+	body({ host, source, lock, work: UNWATCHED_VERB, warnings: [] });
 }
 
 function checkNote(note: string): void {
