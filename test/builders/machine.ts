@@ -40,7 +40,9 @@ export function makeMachine(path: string, options: MachineOptions): void {
 			`${sizeMb - 2}M`,
 		]);
 		execFileSync('truncate', ['-s', `${sizeMb}M`, disk]);
-		execFileSync('sfdisk', ['-q', disk], { input: `label: gpt\nstart=2048, size=${(sizeMb - 2) * 2048}, type=L\n` });
+		execFileSync('sfdisk', ['-q', '--no-tell-kernel', disk], {
+			input: `label: gpt\nstart=2048, size=${(sizeMb - 2) * 2048}, type=L\n`,
+		});
 		execFileSync('dd', [`if=${part}`, `of=${disk}`, 'bs=1M', 'seek=1', 'conv=notrunc,sparse', 'status=none']);
 		const create = options.createOptions?.length ? ['-o', options.createOptions.join(',')] : [];
 		execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', ...create, disk, path]);

@@ -39,7 +39,7 @@ function makeMachine(folder: string): string {
 	const path = join(folder, 'machine.img');
 	writeFileSync(path, '');
 	truncateSync(path, 66 * MIB);
-	execFileSync('sfdisk', ['-q', path], { input: 'label: gpt\nstart=2048, size=64MiB\n' });
+	execFileSync('sfdisk', ['-q', '--no-tell-kernel', path], { input: 'label: gpt\nstart=2048, size=64MiB\n' });
 	execFileSync('mkfs.ext4', ['-q', '-F', '-E', `offset=${OFFSET}`, path, '64M'], { stdio: 'ignore' });
 	mounted(path, folder, [], fill);
 	return path;

@@ -107,7 +107,7 @@ test('GPT of sfdisk, with gaps in the numbers and a name', () => {
 	const path = makeDisk(64 * MIB);
 	run(
 		'sfdisk',
-		[path],
+		['--no-tell-kernel', path],
 		'label: gpt\n1: size=4MiB, type=U, name="EFI part"\n3: size=8MiB\n9: size=4MiB, type=S, name="sw\u00e4p"\n',
 	);
 	compareWithSfdisk(path);
@@ -115,7 +115,7 @@ test('GPT of sfdisk, with gaps in the numbers and a name', () => {
 
 test('GPT of sfdisk, 4096-byte sectors', () => {
 	const path = makeDisk(64 * MIB);
-	onLoop(path, 4096, loop => run('sfdisk', [loop], 'label: gpt\nsize=8MiB\nsize=16MiB\n'));
+	onLoop(path, 4096, loop => run('sfdisk', ['--no-tell-kernel', loop], 'label: gpt\nsize=8MiB\nsize=16MiB\n'));
 	compareWithSfdisk(path, 4096);
 });
 
@@ -124,7 +124,7 @@ test('MBR of sfdisk, with logical partitions', () => {
 	const logical = Array.from({ length: 12 }, () => 'size=2MiB, type=83').join('\n');
 	run(
 		'sfdisk',
-		[path],
+		['--no-tell-kernel', path],
 		`label: dos\n1: size=8MiB, type=83, bootable\n2: size=90MiB, type=5\n4: size=8MiB, type=82\n${logical}\n`,
 	);
 	compareWithSfdisk(path);
@@ -132,7 +132,9 @@ test('MBR of sfdisk, with logical partitions', () => {
 
 test('MBR of sfdisk, 4096-byte sectors, told by what is in its partitions', () => {
 	const path = makeDisk(64 * MIB);
-	onLoop(path, 4096, loop => run('sfdisk', [loop], 'label: dos\nsize=8MiB, type=82\nsize=16MiB, type=83\n'));
+	onLoop(path, 4096, loop =>
+		run('sfdisk', ['--no-tell-kernel', loop], 'label: dos\nsize=8MiB, type=82\nsize=16MiB, type=83\n'),
+	);
 	using disk = FileSource.open(path);
 	assert.equal(listVolumes(disk).sectorSize, 512, 'nothing tells yet');
 	const swap = makeDisk(8 * MIB);
@@ -253,7 +255,7 @@ test('what is in partitions is what blkid says', () => {
 	const path = makeDisk(128 * MIB);
 	run(
 		'sfdisk',
-		[path],
+		['--no-tell-kernel', path],
 		'label: dos\n1: size=16MiB,type=83\n2: size=16MiB,type=c\n3: size=50MiB,type=5\n5: size=16MiB,type=82\n6: size=16MiB,type=7\n',
 	);
 	using disk = FileSource.open(path);
