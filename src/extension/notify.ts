@@ -146,7 +146,8 @@ export async function pickBySearch<T>(
 			search(text, signal).then(
 				found => {
 					if (signal.aborted) return;
-					box.items = found.flatMap(toItems);
+					// Found by words anywhere in the path: the box's own filter would drop most of them.
+					box.items = found.flatMap(toItems).map(item => ({ ...item, alwaysShow: true }));
 					box.busy = false;
 				},
 				() => {

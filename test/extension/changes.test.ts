@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-	changeNodes,
 	commonVolume,
-	filterChanges,
+	indexChanges,
 	spokenChange,
-	type ChangeNode,
+	type Children,
+	type Layout,
 } from '../../src/extension/changes/change-model.js';
+import { atOnce, inSlices } from '../../src/extension/sliced.js';
 import { changeFacts, countsText } from '../../src/extension/words.js';
 import type { SummaryRecord } from '../../src/shared/engine-api.js';
+import type { ChangeRecord } from '../../src/shared/records.js';
 import { change, comparison } from './fake-engine.js';
 
 const changes = [
@@ -18,17 +20,23 @@ const changes = [
 	change('/p1/usr/share/doc/jq/README', { status: 'D', fields: [], size: [10, null], type: ['file', null] }),
 ];
 
-/** "etc/", " hosts M": a tree as lines. */
-function drawn(nodes: readonly ChangeNode[], indent = ''): string[] {
-	return nodes.flatMap(node =>
-		node.kind === 'change'
-			? [`${indent}${node.label} ${node.change.status}${node.description ? ` (${node.description})` : ''}`]
-			: [`${indent}${node.label}/ ${node.count}`, ...drawn(node.children, `${indent} `)],
-	);
+function changeNodes(all: readonly ChangeRecord[], layout: Layout, summary?: SummaryRecord, filter = '') {
+	return atOnce(indexChanges(all, { layout, filter, summary }));
+}
+
+/** "etc/ 2", " hosts M": a tree as lines. */
+function drawn(children: Children, indent = ''): string[] {
+	return children
+		.slice(0, children.length)
+		.flatMap(node =>
+			node.kind === 'change'
+				? [`${indent}${node.label} ${node.change.status}${node.description ? ` (${node.description})` : ''}`]
+				: [`${indent}${node.label}/ ${node.count}`, ...drawn(node.children, `${indent} `)],
+		);
 }
 
 test('the tree joins chains of single folders and leaves out the only volume', () => {
-	assert.deepEqual(drawn(changeNodes(changes, 'tree', undefined)), [
+	assert.deepEqual(drawn(changeNodes(changes, 'tree').children), [
 		'etc/ 2',
 		' nginx/ 1',
 		'  nginx.conf A',
@@ -43,23 +51,29 @@ test('the tree joins chains of single folders and leaves out the only volume', (
 
 test('with two volumes each path says its own', () => {
 	const two = [change('/p1/a'), change('/p2/b')];
-	assert.equal(commonVolume(two), '');
-	assert.deepEqual(drawn(changeNodes(two, 'tree', undefined)), ['p1/ 1', ' a M', 'p2/ 1', ' b M']);
-	assert.equal(commonVolume([change('/disk2/p1/a')]), '/disk2/p1/');
+	assert.equal(atOnce(commonVolume(two)), '');
+	assert.deepEqual(drawn(changeNodes(two, 'tree').children), ['p1/ 1', ' a M', 'p2/ 1', ' b M']);
+	assert.equal(atOnce(commonVolume([change('/disk2/p1/a')])), '/disk2/p1/');
 });
 
 test('a folder that is a change itself keeps its letter; an empty one is a row', () => {
 	const added = change('/p1/srv', { status: 'A', fields: [], size: [null, 0], type: [null, 'directory'] });
-	assert.deepEqual(drawn(changeNodes([added], 'tree', undefined)), ['srv A']);
-	const [folder] = changeNodes([added, change('/p1/srv/x')], 'tree', undefined);
+	assert.deepEqual(drawn(changeNodes([added], 'tree').children), ['srv A']);
+	const index = changeNodes([added, change('/p1/srv/x')], 'tree');
+	const [folder] = index.children.slice(0, 1);
 	assert.ok(folder?.kind === 'folder');
 	assert.equal(folder.change?.status, 'A');
 	assert.equal(folder.count, 2);
+	assert.deepEqual(
+		folder.changes().map(({ path }) => path),
+		['/p1/srv', '/p1/srv/x'],
+	);
+	assert.equal(index.changes().length, 2);
 });
 
 test('the list says the folder and what differs', () => {
 	const mode = change('/p1/etc/hosts', { status: 'm', fields: ['mode', 'mtime'], mode: ['0644', '0600'] });
-	assert.deepEqual(drawn(changeNodes([mode], 'list', undefined)), ['hosts m (etc · mode 644 → 600)']);
+	assert.deepEqual(drawn(changeNodes([mode], 'list').children), ['hosts m (etc · mode 644 → 600)']);
 });
 
 test('by package: 214 files read as three packages and the strays', () => {
@@ -70,7 +84,7 @@ test('by package: 214 files read as three packages and the strays', () => {
 		users: [],
 		ownerOf: { '/p1/etc/nginx/nginx.conf': 'nginx' },
 	};
-	const nodes = changeNodes(changes, 'packages', summary);
+	const nodes = changeNodes(changes, 'packages', summary).children.slice(0, 9);
 	assert.deepEqual(
 		nodes.map(node => (node.kind === 'package' ? `${node.label}: ${node.description}` : node.kind)),
 		['nginx: installed 1.22.1 · 1 file', 'Not in a package: 3 files'],
@@ -79,16 +93,20 @@ test('by package: 214 files read as three packages and the strays', () => {
 
 test('a name that an object has is a package like any other', () => {
 	const summary: SummaryRecord = { lines: [], packages: [], services: [], users: [], ownerOf: {} };
-	const nodes = changeNodes([change('/p1/constructor')], 'packages', summary);
-	assert.equal(nodes[0]?.label, 'Not in a package');
+	const [node] = changeNodes([change('/p1/constructor')], 'packages', summary).children.slice(0, 1);
+	assert.equal(node?.label, 'Not in a package');
 });
 
 test('the filter wants every word, in any case, also of where a file came from', () => {
-	const paths = (filter: string) => filterChanges(changes, filter).map(({ path }) => path);
+	const paths = (filter: string) =>
+		changeNodes(changes, 'list', undefined, filter)
+			.changes()
+			.map(({ path }) => path);
 	assert.deepEqual(paths('NGINX conf'), ['/p1/etc/nginx/nginx.conf']);
 	assert.equal(paths('').length, 4);
 	assert.equal(paths('nothing').length, 0);
-	assert.equal(filterChanges([change('/p1/new', { from: '/p1/old', status: 'R' })], 'old').length, 1);
+	const moved = change('/p1/new', { from: '/p1/old', status: 'R' });
+	assert.equal(changeNodes([moved], 'list', undefined, 'old').shown, 1);
 });
 
 test('a row is spoken with its folder', () => {
@@ -117,12 +135,17 @@ test('counts are told once, without what is zero', () => {
 	assert.equal(countsText(comparison([]).counts), 'no changes');
 });
 
-test('ten thousand changes become rows at once', () => {
-	const many = Array.from({ length: 10_000 }, (_, i) => change(`/p1/d${i % 100}/f${i}`));
-	const nodes = changeNodes(many, 'tree', undefined);
-	assert.equal(nodes.length, 100);
-	assert.equal(
-		nodes.reduce((sum, node) => sum + (node.kind === 'folder' ? node.count : 1), 0),
-		10_000,
-	);
+test('many changes are sorted in slices, and rows are made only of what is shown', async () => {
+	const many = Array.from({ length: 50_000 }, (_, i) => change(`/p1/d${i % 100}/f${i}`));
+	let others = 0;
+	const timer = setInterval(() => others++, 0);
+	const index = await inSlices(indexChanges(many, { layout: 'tree', filter: 'f', summary: undefined }));
+	clearInterval(timer);
+	assert.ok(others > 0, 'nobody else came to run');
+	assert.equal(index.shown, 50_000);
+	assert.equal(index.children.length, 100);
+	const [folder] = index.children.slice(0, 1);
+	assert.ok(folder?.kind === 'folder');
+	assert.equal(folder.children.slice(0, 10).length, 10);
+	assert.equal(index.changes().length, 50_000);
 });

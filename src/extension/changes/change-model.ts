@@ -1,6 +1,8 @@
 /**
  * The rows of *Changes*, from the records of a comparison: as a list, as a tree with chains of single folders joined
  * (as the Source Control view does), or by package. Knows no VS Code but its words.
+ *
+ * A comparison may have a million changes. So an index is built in steps, and rows are made only of what is shown.
  */
 import { l10n } from 'vscode';
 import type { SummaryRecord } from '../../shared/engine-api.js';
@@ -10,16 +12,24 @@ import { changeFacts, filesText, kindWord, sizeText, statusWord } from '../words
 
 export type Layout = 'tree' | 'list' | 'packages';
 
+/** Children that become rows when somebody looks. */
+export interface Children {
+	readonly length: number;
+	slice(from: number, to: number): ChangeNode[];
+}
+
 export interface FolderNode {
 	readonly kind: 'folder';
 	/** Path of the deepest folder of the chain. */
 	readonly path: string;
 	readonly label: string;
-	readonly children: readonly ChangeNode[];
+	readonly children: Children;
 	/** Changes at and below it. */
 	readonly count: number;
 	/** The folder itself, when it is a change too. */
 	readonly change: ChangeRecord | undefined;
+	/** Everything at and below it, in the order of the rows. */
+	changes(): ChangeRecord[];
 }
 
 export interface PackageNode {
@@ -27,8 +37,9 @@ export interface PackageNode {
 	readonly name: string;
 	readonly label: string;
 	readonly description: string;
-	readonly children: readonly ChangeNode[];
+	readonly children: Children;
 	readonly count: number;
+	changes(): ChangeRecord[];
 }
 
 export interface FileNode {
@@ -37,61 +48,91 @@ export interface FileNode {
 	readonly label: string;
 	readonly description: string;
 	readonly spoken: string;
+	changes(): ChangeRecord[];
 }
 
 export type ChangeNode = FolderNode | PackageNode | FileNode;
 
-/** Changes whose path holds all words of `filter`, in any case. */
-export function filterChanges(changes: readonly ChangeRecord[], filter: string): readonly ChangeRecord[] {
-	const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
-	if (words.length === 0) return changes;
-	return changes.filter(({ path, from }) => {
-		const text = `${path} ${from ?? ''}`.toLowerCase();
-		return words.every(word => text.includes(word));
-	});
+export interface ChangeIndex {
+	readonly children: Children;
+	/** Changes that the filter lets through. */
+	readonly shown: number;
+	changes(): ChangeRecord[];
 }
 
-export function changeNodes(
+export interface IndexOptions {
+	readonly layout: Layout;
+	/** Words of the path; '' for everything. */
+	readonly filter: string;
+	readonly summary: SummaryRecord | undefined;
+}
+
+/** How many changes one step handles. */
+const STEP = 256;
+
+/** Sorts changes into rows, in steps. `changes` is sorted by path, and must stay as it is. */
+export function* indexChanges(
 	changes: readonly ChangeRecord[],
-	layout: Layout,
-	summary: SummaryRecord | undefined,
-): readonly ChangeNode[] {
-	const prefix = commonVolume(changes);
+	{ layout, filter, summary }: IndexOptions,
+): Generator<undefined, ChangeIndex> {
+	const shown = yield* filtered(changes, filter);
+	const prefix = yield* commonVolume(shown);
 	switch (layout) {
-		case 'list':
-			return changes.map(change => fileNode(change, prefix, 'folder'));
-		case 'tree':
-			return treeNodes(changes, prefix);
-		case 'packages':
-			return packageNodes(changes, prefix, summary);
+		case 'list': {
+			const children = rowsOf(shown, prefix);
+			return { children, shown: shown.length, changes: () => [...shown] };
+		}
+		case 'tree': {
+			const root = yield* folders(shown, prefix);
+			const children = childrenOf(root, prefix === '' ? '/' : prefix, prefix);
+			return { children, shown: shown.length, changes: () => changesOf(root) };
+		}
+		case 'packages': {
+			const packages = yield* packagesOf(shown, prefix, summary);
+			const children = listOf(packages.length, i => packages[i]!); // OK: asked below its length.
+			return { children, shown: shown.length, changes: () => packages.flatMap(node => node.changes()) };
+		}
 	}
+}
+
+/** Changes whose path holds all words of `filter`, in any case. */
+function* filtered(changes: readonly ChangeRecord[], filter: string): Generator<undefined, readonly ChangeRecord[]> {
+	const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+	if (words.length === 0) return changes;
+	const kept: ChangeRecord[] = [];
+	for (const [index, change] of changes.entries()) {
+		if (index % STEP === 0) yield;
+		const text = `${change.path} ${change.from ?? ''}`.toLowerCase();
+		if (words.every(word => text.includes(word))) kept.push(change);
+	}
+	return kept;
+}
+
+/** The volume that all changes share (`/p1/`), which then need not be read on every row; '' when there are several. */
+export function* commonVolume(changes: readonly ChangeRecord[]): Generator<undefined, string> {
+	const prefix = /^\/(?:disk\d+\/)?[^/]+\//.exec(changes[0]?.path ?? '')?.[0] ?? '';
+	if (prefix === '') return '';
+	for (const [index, { path }] of changes.entries()) {
+		if (index % STEP === 0) yield;
+		if (!path.startsWith(prefix)) return '';
+	}
+	return prefix;
 }
 
 /** "hosts in etc, modified, 12 bytes": the folder is told, as the tree around the row is not heard. */
 export function spokenChange(change: ChangeRecord, prefix: string): string {
 	const folder = folderOf(change.path, prefix);
 	const place = folder === '' ? nameOf(change.path) : l10n.t('{0} in {1}', nameOf(change.path), folder);
-	const facts = changeFacts(change);
 	const size = change.size[1] ?? change.size[0];
 	const kind = change.type[1] ?? change.type[0];
 	return [
 		place,
 		statusWord(change.status),
-		facts,
+		changeFacts(change),
 		kind === 'file' && size !== null ? sizeText(size) : kind === null ? '' : kindWord(kind),
 	]
 		.filter(part => part !== '')
 		.join(', ');
-}
-
-/** The volume that all changes share (`/p1/`), which then need not be read on every row. */
-export function commonVolume(changes: readonly ChangeRecord[]): string {
-	const first = changes[0];
-	if (!first) return '';
-	const match = /^\/(?:disk\d+\/)?[^/]+\//.exec(first.path);
-	if (!match) return '';
-	const prefix = match[0];
-	return changes.every(({ path }) => path.startsWith(prefix)) ? prefix : '';
 }
 
 function fileNode(change: ChangeRecord, prefix: string, place: 'folder' | 'none'): FileNode {
@@ -102,6 +143,7 @@ function fileNode(change: ChangeRecord, prefix: string, place: 'folder' | 'none'
 		label: nameOf(change.path),
 		description: words.filter(word => word !== '').join(' · '),
 		spoken: spokenChange(change, prefix),
+		changes: () => [change],
 	};
 }
 
@@ -117,6 +159,18 @@ function below(path: string, prefix: string): string {
 	return path.slice(prefix !== '' && path.startsWith(prefix) ? prefix.length : 1);
 }
 
+function listOf(length: number, node: (index: number) => ChangeNode): Children {
+	return {
+		length,
+		slice: (from, to) =>
+			Array.from({ length: Math.max(0, Math.min(to, length) - from) }, (_, index) => node(from + index)),
+	};
+}
+
+function rowsOf(changes: readonly ChangeRecord[], prefix: string): Children {
+	return listOf(changes.length, i => fileNode(changes[i]!, prefix, 'folder')); // OK: asked below its length.
+}
+
 interface Folder {
 	readonly folders: Map<string, Folder>;
 	readonly files: ChangeRecord[];
@@ -124,9 +178,10 @@ interface Folder {
 	count: number;
 }
 
-function treeNodes(changes: readonly ChangeRecord[], prefix: string): readonly ChangeNode[] {
+function* folders(changes: readonly ChangeRecord[], prefix: string): Generator<undefined, Folder> {
 	const root = newFolder();
-	for (const change of changes) {
+	for (const [index, change] of changes.entries()) {
+		if (index % STEP === 0) yield;
 		const parts = below(change.path, prefix).split('/');
 		const isFolder = (change.type[1] ?? change.type[0]) === 'directory' && change.status !== 'T';
 		let folder = root;
@@ -140,22 +195,24 @@ function treeNodes(changes: readonly ChangeRecord[], prefix: string): readonly C
 		if (isFolder) folder.change = change;
 		else folder.files.push(change);
 	}
-	return childrenOf(root, prefix === '' ? '/' : prefix, prefix);
+	return root;
 }
 
-function childrenOf(folder: Folder, path: string, prefix: string): readonly ChangeNode[] {
-	const folders = [...folder.folders].map(([name, child]) => folderNode(child, `${path}${name}`, name, prefix));
-	return [...folders, ...folder.files.map(change => fileNode(change, prefix, 'none'))];
+function childrenOf(folder: Folder, path: string, prefix: string): Children {
+	const names = [...folder.folders];
+	return listOf(names.length + folder.files.length, index => {
+		const entry = names[index];
+		if (entry) return folderNode(entry[1], `${path}${entry[0]}`, entry[0], prefix);
+		return fileNode(folder.files[index - names.length]!, prefix, 'none'); // OK: asked below the sum of both.
+	});
 }
 
 function folderNode(folder: Folder, path: string, label: string, prefix: string): ChangeNode {
-	const only =
-		folder.folders.size === 1 && folder.files.length === 0 && !folder.change ? [...folder.folders][0] : undefined;
+	const isChain = folder.folders.size === 1 && folder.files.length === 0 && !folder.change;
+	const [only] = isChain ? folder.folders : [];
 	if (only) return folderNode(only[1], `${path}/${only[0]}`, `${label}/${only[0]}`, prefix);
 	// A folder with nothing below it is a change like a file.
-	if (folder.change && folder.count === 1) {
-		return { ...fileNode(folder.change, prefix, 'none'), label };
-	}
+	if (folder.change && folder.count === 1) return { ...fileNode(folder.change, prefix, 'none'), label };
 	return {
 		kind: 'folder',
 		path,
@@ -163,22 +220,30 @@ function folderNode(folder: Folder, path: string, label: string, prefix: string)
 		children: childrenOf(folder, `${path}/`, prefix),
 		count: folder.count,
 		change: folder.change,
+		changes: () => changesOf(folder),
 	};
+}
+
+function changesOf(folder: Folder): ChangeRecord[] {
+	const inside = [...folder.folders.values()].flatMap(changesOf);
+	return [...(folder.change ? [folder.change] : []), ...inside, ...folder.files];
 }
 
 function newFolder(): Folder {
 	return { folders: new Map(), files: [], change: undefined, count: 0 };
 }
 
-function packageNodes(
+function* packagesOf(
 	changes: readonly ChangeRecord[],
 	prefix: string,
 	summary: SummaryRecord | undefined,
-): readonly ChangeNode[] {
-	const owners = new Map(Object.entries(summary?.ownerOf ?? {}));
+): Generator<undefined, PackageNode[]> {
 	const groups = new Map<string, ChangeRecord[]>();
-	for (const change of changes) {
-		const owner = owners.get(change.path) ?? '';
+	const owners = summary?.ownerOf ?? {};
+	for (const [index, change] of changes.entries()) {
+		if (index % STEP === 0) yield;
+		// A path begins with a slash, so none is a name that every object has.
+		const owner = owners[change.path] ?? '';
 		const group = groups.get(owner);
 		if (group) group.push(change);
 		else groups.set(owner, [change]);
@@ -186,7 +251,7 @@ function packageNodes(
 	const versions = new Map(summary?.packages.map(item => [item.name, item]));
 	return [...groups]
 		.sort(([a], [b]) => (a === '' ? 1 : b === '' ? -1 : a < b ? -1 : 1))
-		.map(([name, members]): PackageNode => {
+		.map(([name, members]) => {
 			const version = versions.get(name);
 			const words = [filesText(members.length)];
 			if (version) words.unshift(versionText(version.before, version.after));
@@ -195,8 +260,9 @@ function packageNodes(
 				name,
 				label: name || l10n.t('Not in a package'),
 				description: words.join(' · '),
-				children: members.map(change => fileNode(change, prefix, 'folder')),
+				children: rowsOf(members, prefix),
 				count: members.length,
+				changes: () => members,
 			};
 		});
 }

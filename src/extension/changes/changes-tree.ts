@@ -10,7 +10,8 @@ import { figures } from '../notify.js';
 import { plain } from '../plain.js';
 import { changeUri } from '../uri.js';
 import { countsSpoken, countsText, filesText, sizeText, statusWord } from '../words.js';
-import { changeNodes, filterChanges, type ChangeNode } from './change-model.js';
+import { inSlices } from '../sliced.js';
+import { indexChanges, type ChangeIndex, type ChangeNode, type Children } from './change-model.js';
 import type { ComparisonModel, Outcome, Pair } from './comparison.js';
 
 export const PAGE_SIZE = 1000;
@@ -44,15 +45,32 @@ export class ChangesTree implements vscode.TreeDataProvider<ChangesNode> {
 	readonly #changed = new vscode.EventEmitter<ChangesNode | undefined>();
 	readonly onDidChangeTreeData = this.#changed.event;
 	readonly #limits = new Map<string, number>();
-	/** What was built for an outcome, until the outcome, the filter or the layout changes. */
-	#built = new Map<number, { readonly key: unknown; readonly nodes: readonly ChangeNode[]; readonly shown: number }>();
+	/** By the number of the outcome: its rows, and what they were made from. */
+	#indexes = new Map<number, { readonly key: readonly unknown[]; readonly index: ChangeIndex }>();
+	#generation = 0;
 
 	constructor(
 		private readonly engine: Pick<EngineApi, 'facts'>,
 		private readonly model: ComparisonModel,
 	) {}
 
-	refresh(): void {
+	/** Makes the rows that the model asks for, in pieces; what is shown stays until they are there. */
+	async refresh(): Promise<void> {
+		const generation = ++this.#generation;
+		const { layout, filter, outcomes } = this.model;
+		const indexes = new Map<number, { readonly key: readonly unknown[]; readonly index: ChangeIndex }>();
+		for (const [number, outcome] of outcomes.entries()) {
+			if (outcome.state !== 'done') continue;
+			const { record } = outcome;
+			const summary = layout === 'packages' ? outcome.summary : undefined;
+			const key = [record, summary, layout, filter];
+			const known = this.#indexes.get(number);
+			const same = known?.key.every((part, i) => part === key[i]);
+			const index = same ? known!.index : await inSlices(indexChanges(record.changes, { layout, filter, summary })); // OK: `same` is only true of a known one.
+			if (generation !== this.#generation) return;
+			indexes.set(number, { key, index });
+		}
+		this.#indexes = indexes;
 		this.#changed.fire(undefined);
 	}
 
@@ -67,22 +85,21 @@ export class ChangesTree implements vscode.TreeDataProvider<ChangesNode> {
 		if (filter === '') return undefined;
 		let total = 0;
 		let shown = 0;
-		for (const [index, outcome] of outcomes.entries()) {
+		for (const [number, outcome] of outcomes.entries()) {
 			if (outcome.state !== 'done') continue;
 			total += outcome.record.changes.length;
-			shown += this.#nodesOf(outcome, index).shown;
+			shown += this.#indexes.get(number)?.index.shown ?? 0;
 		}
 		return vscode.l10n.t('{0}: {1} of {2}', plain(filter), shown, total);
 	}
 
 	/** The changes that the view shows now, of one folder or package or of all. */
 	visibleChanges(node?: ChangesNode): readonly { readonly pair: Pair; readonly change: ChangeRecord }[] {
-		if (node?.kind === 'node') {
-			return changesOf([node.node]).map(change => ({ pair: node.pair, change }));
-		}
-		return this.model.outcomes.flatMap((outcome, index) => {
-			if (outcome.state !== 'done' || (node?.kind === 'target' && node.index !== index)) return [];
-			return changesOf(this.#nodesOf(outcome, index).nodes).map(change => ({ pair: outcome.pair, change }));
+		if (node?.kind === 'node') return node.node.changes().map(change => ({ pair: node.pair, change }));
+		return this.model.outcomes.flatMap((outcome, number) => {
+			const index = this.#indexes.get(number)?.index;
+			if (!index || (node?.kind === 'target' && node.index !== number)) return [];
+			return index.changes().map(change => ({ pair: outcome.pair, change }));
 		});
 	}
 
@@ -174,7 +191,8 @@ export class ChangesTree implements vscode.TreeDataProvider<ChangesNode> {
 					icon: 'info',
 					command: { command: COMMANDS.viewByPackage, title: vscode.l10n.t('View by Package') },
 				}));
-				rows.push(...this.#page(id, this.#nodesOf(outcome, index).nodes, pair, index));
+				const made = this.#indexes.get(index);
+				if (made) rows.push(...this.#page(id, made.index.children, pair, index));
 				if (record.changes.length === 0) {
 					rows.push({
 						kind: 'line',
@@ -199,21 +217,10 @@ export class ChangesTree implements vscode.TreeDataProvider<ChangesNode> {
 		}
 	}
 
-	#nodesOf(outcome: Outcome & { state: 'done' }, index: number) {
-		const { layout, filter } = this.model;
-		const { record, summary } = outcome;
-		const key = [record, layout === 'packages' ? summary : undefined, layout, filter];
-		const known = this.#built.get(index);
-		if (known && Array.isArray(known.key) && key.every((part, i) => (known.key as unknown[])[i] === part)) return known;
-		const changes = filterChanges(record.changes, filter);
-		const built = { key, nodes: changeNodes(changes, layout, summary), shown: changes.length };
-		this.#built.set(index, built);
-		return built;
-	}
-
-	#page(id: string, nodes: readonly ChangeNode[], pair: Pair, index: number): ChangesNode[] {
+	#page(id: string, nodes: Children, pair: Pair, index: number): ChangesNode[] {
 		const limit = this.#limits.get(id) ?? PAGE_SIZE;
 		const rows: ChangesNode[] = nodes
+
 			.slice(0, limit)
 			.map(node => ({ kind: 'node', id: `${id}${idOf(node)}`, node, pair, index }));
 		if (limit < nodes.length) {
@@ -253,14 +260,6 @@ function changeTooltip(change: ChangeRecord): vscode.MarkdownString {
 			: ([vscode.l10n.t('Size'), sizeText(size ?? 0)] as const),
 		...(change.error ? [[vscode.l10n.t('Error'), `${change.error.code}: ${change.error.message}`] as const] : []),
 	]);
-}
-
-function changesOf(nodes: readonly ChangeNode[]): ChangeRecord[] {
-	return nodes.flatMap(node => {
-		if (node.kind === 'change') return [node.change];
-		const own = node.kind === 'folder' && node.change ? [node.change] : [];
-		return [...own, ...changesOf(node.children)];
-	});
 }
 
 function idOf(node: ChangeNode): string {

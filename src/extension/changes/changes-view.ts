@@ -3,7 +3,7 @@ import * as vscode from 'vscode';
 import { CONTEXT, INTERNAL_COMMANDS, SETTINGS, VIEWS } from '../contributions.js';
 import { plain } from '../plain.js';
 import type { Services } from '../services.js';
-import { addressOf } from '../state-name.js';
+import { addressOf, stateOf } from '../state-name.js';
 import { countsText } from '../words.js';
 import { ChangesTree, type ChangesNode } from './changes-tree.js';
 import { ChangeDecorations } from './decorations.js';
@@ -24,9 +24,8 @@ export function registerChangesView(services: Services): ChangesView {
 		canSelectMany: true,
 	});
 	const show = () => {
-		tree.refresh();
+		void tree.refresh().then(() => (view.message = tree.filterMessage ?? ''));
 		view.description = plain(describe(services));
-		view.message = tree.filterMessage ?? '';
 		const keys: Record<string, unknown> = {
 			[CONTEXT.hasComparison]: comparison.outcomes.length > 0,
 			[CONTEXT.changesLayout]: comparison.layout,
@@ -55,6 +54,10 @@ export function registerChangesView(services: Services): ChangesView {
 		view.onDidChangeVisibility(({ visible }) => look(visible)),
 		sources.onDidChange(id => {
 			if (id === undefined) return;
+			if (hasGone(services, id)) {
+				comparison.close();
+				return;
+			}
 			const generation = sources.machine(id)?.timeline?.generation;
 			const before = generations.get(id);
 			if (generation !== undefined) generations.set(id, generation);
@@ -89,4 +92,13 @@ function describe({ comparison }: Services): string {
 	const across = a.source !== b.source;
 	const names = across ? `${addressOf(a)} → ${addressOf(b)}` : `${a.label} → ${b.label}`;
 	return first.state === 'done' ? `${names}  ${countsText(first.record.counts)}` : names;
+}
+
+/** Whether a snapshot that is compared was deleted. */
+function hasGone({ comparison, sources }: Services, source: string): boolean {
+	const timeline = sources.machine(source)?.timeline;
+	if (!timeline || timeline.snapshots.length === 0) return false;
+	return comparison.outcomes.some(({ pair: { a, b } }) =>
+		[a, b].some(side => side.source === source && !stateOf(timeline, side.state)),
+	);
 }

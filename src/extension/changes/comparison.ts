@@ -9,7 +9,7 @@ import { CURRENT, refOf, sameState, type NamedState } from '../state-name.js';
 import type { Layout } from './change-model.js';
 
 /** How many paths are handed to `summary`: beyond that, one more says nothing new. */
-const MAX_SUMMARY_PATHS = 100_000;
+const MAX_SUMMARY_PATHS = 50_000;
 
 export interface Pair {
 	readonly a: NamedState;
