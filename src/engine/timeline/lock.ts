@@ -144,7 +144,6 @@ function whyBusy(path: string, owner: LockOwner): EngineError | undefined {
 	return new EngineError('ERR_BUSY', message, { file: path, actual: running[0]!.pid });
 }
 
-/** Give the finished file its name, unless the name is taken. */
 /** Puts `temporary` in the place of a dead owner's lock; false when somebody else was quicker. */
 function replaceDead(path: string, holder: LockOwner, purpose: LockPurpose, depth: number, temporary: string): boolean {
 	// Only one process at a time may replace this lock; somebody may have done so just before.
@@ -154,6 +153,7 @@ function replaceDead(path: string, holder: LockOwner, purpose: LockPurpose, dept
 	return true;
 }
 
+/** Give the finished file its name, unless the name is taken. */
 function linkExclusive(from: string, to: string): boolean {
 	try {
 		linkSync(from, to);

@@ -38,11 +38,20 @@ export function readTimeline(host: Host, source: Source): TimelineRecord {
 		generation,
 	};
 	if (record.status === 'missing' || record.status === 'changed' || record.status === 'error') return empty;
+	try {
+		return { ...empty, ...readMachine(host, source) };
+	} catch (error) {
+		// An image whose table was cut off cannot be read before it is settled; the status says that.
+		if (!EngineError.is(error) || record.status === 'ready') throw error;
+		return { ...empty, notes: [error.message] };
+	}
+}
+
+function readMachine(host: Host, source: Source): Omit<TimelineRecord, 'source' | 'generation'> {
 	const journal = readJournal(journalPath(host, source));
 	using machine = Machine.open(source);
 	const lineage = lineageOf(machine, journal);
 	return {
-		...empty,
 		snapshots: snapshotRecords(machine, journal, lineage),
 		position: lineage.position,
 		positionInferred: lineage.positionInferred,

@@ -21,7 +21,9 @@ export function sourceRecord(host: Host, source: Source): SourceRecord {
 
 export function sourceStatus(host: Host, source: Source): Status {
 	try {
-		return checkDisks(source) ?? checkWork(host, source) ?? checkUse(source) ?? { status: 'ready', statusText: '' };
+		// What was cut off comes before what cannot be opened: it may be why.
+		const trouble = checkMissing(source) ?? checkWork(host, source) ?? checkDisks(source) ?? checkUse(source);
+		return trouble ?? { status: 'ready', statusText: '' };
 	} catch (error) {
 		if (!EngineError.is(error)) throw error;
 		const { code, message, details } = error;
@@ -43,14 +45,20 @@ export function describeAction(begin: Pick<BeginRecord, 'verb'>): string {
 	}
 }
 
-/** What is wrong with the files; `undefined` when they are the images that were registered. */
-export function checkDisks(source: Source): Status | undefined {
+function checkMissing(source: Source): Status | undefined {
 	for (const disk of source.disks) {
 		if (!existsSync(disk.path)) {
 			const text = `${shown(disk.path)} is not there any more. If it was moved, say where it is now; else remove the machine from Strata.`;
 			return { status: 'missing', statusText: text };
 		}
 	}
+	return undefined;
+}
+
+/** What is wrong with the files; `undefined` when they are the images that were registered. */
+export function checkDisks(source: Source): Status | undefined {
+	const missing = checkMissing(source);
+	if (missing) return missing;
 	for (const [index, disk] of source.disks.entries()) {
 		const recorded = source.fingerprints[index];
 		const isSame = recorded === undefined ? isReadable(source, index) : isStillSame(source, index);
