@@ -83,6 +83,19 @@ export function compareListings(
 	return lines.slice(0, options.limit ?? 20);
 }
 
+/**
+ * `expected` with what `actual` says of directories themselves. For fast commits: their records hold nothing of a directory
+ * but names, so a change of its mode, owner or time is not on the disk before a full commit, and nobody can show it.
+ */
+export function withDirectoriesOf(actual: Listing, expected: Listing): Listing {
+	const adapted: Listing = new Map();
+	for (const [path, file] of expected) {
+		const mine = actual.get(path);
+		adapted.set(path, file.kind === 'directory' && mine?.kind === 'directory' ? mine : file);
+	}
+	return adapted;
+}
+
 function fromStat(path: Buffer, stat: BigIntStats, xattrs: string): ListedFile {
 	const kind = stat.isFile()
 		? 'file'
