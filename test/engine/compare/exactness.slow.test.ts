@@ -65,7 +65,15 @@ const KINDS: readonly Kind[] = [
 	},
 	{
 		name: 'an inode table full of stale inodes, initialised late',
-		options: { mkfs: ['-E', 'nodiscard,lazy_itable_init=1'], mountOptions: 'init_itable=0' },
+		options: {
+			mountOptions: 'init_itable=0',
+			prepare: raw => {
+				// An older filesystem, full of files; then a new one over it, which leaves the old inodes where they are.
+				const mkfs = (...args: string[]): unknown => execFileSync('mke2fs', ['-q', '-F', '-t', 'ext4', ...args, raw]);
+				mkfs('-N', '16384', '-d', 'src');
+				mkfs('-N', '16384', '-E', 'nodiscard,lazy_itable_init=1');
+			},
+		},
 		live: true,
 	},
 ];
