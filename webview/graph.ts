@@ -3,23 +3,39 @@ import type { TimelineRow } from '../src/shared/timeline-protocol.js';
 import { MAX_LANES, type LaneLine, type LaneRow } from './lanes.js';
 
 export const ROW_HEIGHT = 26;
-const LANE_WIDTH = 14;
+/** Pixels; narrower where many lanes would leave no room for the names. */
+const WIDEST_LANE = 14;
+const NARROWEST_LANE = 5;
+/** Of the grid's width, and never more than so many pixels. */
+const SHARE = 0.35;
+const WIDEST_GRAPH = 224;
 const MIDDLE = ROW_HEIGHT / 2;
 const COLOURS = 6;
 const NAMESPACE = 'http://www.w3.org/2000/svg';
 
-/** Pixels that the graph needs for so many lanes. */
-export function graphWidth(lanes: number): number {
-	return (Math.min(lanes, MAX_LANES) + 1) * LANE_WIDTH;
+export interface GraphSize {
+	readonly laneWidth: number;
+	/** Pixels of the whole graph. */
+	readonly width: number;
+}
+
+/** How large a graph of so many lanes is drawn in a grid of that width. */
+export function graphSize(lanes: number, gridWidth: number): GraphSize {
+	const count = Math.min(lanes, MAX_LANES) + 1;
+	const room = Math.min(gridWidth * SHARE, WIDEST_GRAPH);
+	const laneWidth = Math.max(NARROWEST_LANE, Math.min(WIDEST_LANE, Math.floor(room / count)));
+	// The outermost dots need their room, however narrow the lanes are.
+	return { laneWidth, width: (count - 1) * laneWidth + WIDEST_LANE };
 }
 
 export function drawGraph(
 	row: TimelineRow,
 	lanes: LaneRow,
-	width: number,
+	size: GraphSize,
 	marks: { readonly isBase: boolean; readonly isTarget: boolean },
 ): SVGSVGElement {
-	const svg = element('svg', { width: String(width), height: String(ROW_HEIGHT), 'aria-hidden': 'true' });
+	const svg = canvas(size);
+	const x = (lane: number) => placeOf(lane, size);
 	const own = `lane${lanes.group % COLOURS}`;
 	for (const line of lanes.through) svg.append(path(`M${x(line.lane)} 0V${ROW_HEIGHT}`, `lane${line.group % COLOURS}`));
 	for (const line of lanes.joins)
@@ -37,10 +53,15 @@ export function drawGraph(
 }
 
 /** The lines that pass a day's heading. */
-export function drawLines(lines: readonly LaneLine[], width: number): SVGSVGElement {
-	const svg = element('svg', { width: String(width), height: String(ROW_HEIGHT), 'aria-hidden': 'true' });
-	for (const line of lines) svg.append(path(`M${x(line.lane)} 0V${ROW_HEIGHT}`, `lane${line.group % COLOURS}`));
+export function drawLines(lines: readonly LaneLine[], size: GraphSize): SVGSVGElement {
+	const svg = canvas(size);
+	for (const { lane, group } of lines)
+		svg.append(path(`M${placeOf(lane, size)} 0V${ROW_HEIGHT}`, `lane${group % COLOURS}`));
 	return svg;
+}
+
+function canvas({ width }: GraphSize): SVGSVGElement {
+	return element('svg', { width: String(width), height: String(ROW_HEIGHT), 'aria-hidden': 'true' });
 }
 
 /** A ring for the current state, a filled dot for its parent, diamonds for base (hollow) and target (filled), a small dot for safety snapshots. */
@@ -63,8 +84,8 @@ function dot(
 	return circle(at, 4.5, `${colour} dot ${row.isPosition ? 'full' : 'hollow'}`);
 }
 
-function x(lane: number): number {
-	return lane * LANE_WIDTH + LANE_WIDTH / 2 + 2;
+function placeOf(lane: number, { laneWidth }: GraphSize): number {
+	return lane * laneWidth + WIDEST_LANE / 2;
 }
 
 function path(d: string, className: string): SVGElement {

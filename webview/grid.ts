@@ -2,25 +2,37 @@
  * The rows on the screen: only those in sight exist, so that 10,000 snapshots cost what fifty cost. A tree grid for
  * assistive technology, with one tab stop and an active row.
  */
-import type { TimelineRowContext, TimelineStrings } from '../src/shared/timeline-protocol.js';
-import { ROW_HEIGHT, drawGraph, drawLines, graphWidth } from './graph.js';
+import type { TimelineRow, TimelineRowContext, TimelineStrings } from '../src/shared/timeline-protocol.js';
+import { ROW_HEIGHT, drawGraph, drawLines, graphSize, type GraphSize } from './graph.js';
 import type { Item, TimelineState } from './timeline-state.js';
 
 /** Rows above and below what is in sight, so that a quick scroll shows no gap. */
 const OVERSCAN = 12;
+/** However large the screen, no more rows exist. */
+const MAX_ROWS = 110;
 
 export interface GridEvents {
 	select(id: string, how: 'single' | 'toggle' | 'range'): void;
 	open(id: string): void;
+	rollBack(id: string): void;
 	key(event: KeyboardEvent): void;
-	scrolled(): void;
+	/** The newest and the oldest row in sight. */
+	scrolled(newest: string, oldest: string): void;
+}
+
+interface Drawn {
+	readonly element: HTMLElement;
+	readonly item: Item;
+	/** What it looks like besides: an item that is drawn with other marks is drawn anew. */
+	readonly look: string;
 }
 
 export class Grid {
 	readonly element = document.createElement('div');
 	readonly #content = document.createElement('div');
-	readonly #rows = new Map<number, HTMLElement>();
+	readonly #drawn = new Map<number, Drawn>();
 	#strings: TimelineStrings | undefined;
+	#size: GraphSize = graphSize(1, 0);
 	#frame = 0;
 
 	constructor(
@@ -34,10 +46,7 @@ export class Grid {
 		this.#content.className = 'content';
 		this.#content.setAttribute('role', 'rowgroup');
 		this.element.append(this.#content);
-		this.element.addEventListener('scroll', () => {
-			this.#schedule();
-			events.scrolled();
-		});
+		this.element.addEventListener('scroll', () => this.#schedule());
 		this.element.addEventListener('keydown', event => events.key(event));
 		this.element.addEventListener('focus', () => {
 			if (this.state.active !== null) return;
@@ -47,12 +56,9 @@ export class Grid {
 		this.#content.addEventListener('click', event => this.#onClick(event));
 		this.#content.addEventListener('dblclick', event => {
 			const id = rowOf(event);
-			if (id !== undefined) events.open(id);
+			if (id !== undefined && actionOf(event) === undefined) events.open(id);
 		});
-		this.#content.addEventListener('contextmenu', event => {
-			const id = rowOf(event);
-			if (id !== undefined && !this.state.selected.has(id)) events.select(id, 'single');
-		});
+		this.element.addEventListener('contextmenu', event => this.#onContextMenu(event));
 		new ResizeObserver(() => this.#schedule()).observe(this.element);
 	}
 
@@ -61,26 +67,23 @@ export class Grid {
 		this.element.setAttribute('aria-label', strings.snapshots);
 	}
 
-	/** Draws anew what is in sight: after rows, selection or marks changed. */
+	/** Draws what is in sight, after rows, selection or marks changed. */
 	refresh(): void {
-		for (const row of this.#rows.values()) row.remove();
-		this.#rows.clear();
-		const { items, active } = this.state;
+		const { items } = this.state;
 		this.#content.style.height = `${items.length * ROW_HEIGHT}px`;
 		this.element.setAttribute('aria-rowcount', String(items.length));
-		// The menu key opens the menu of the grid itself: it is that of the active row.
-		if (active === null) delete this.element.dataset['vscodeContext'];
-		else this.element.dataset['vscodeContext'] = contextOf(active);
 		this.#draw();
 	}
 
 	/** Scrolls as little as it takes to show a row. */
 	reveal(id: string): void {
-		const index = this.state.items.findIndex(item => item.kind === 'row' && item.row.id === id);
-		if (index < 0) return;
+		const index = this.state.placeOf(id);
+		if (index === undefined) return;
 		const top = index * ROW_HEIGHT;
 		const { scrollTop, clientHeight } = this.element;
-		if (top < scrollTop) this.element.scrollTop = top;
+		// The day's heading belongs to its first row.
+		const above = this.state.items[index - 1]?.kind === 'day' ? ROW_HEIGHT : 0;
+		if (top - above < scrollTop) this.element.scrollTop = top - above;
 		else if (scrollTop + clientHeight < top + ROW_HEIGHT) this.element.scrollTop = top + ROW_HEIGHT - clientHeight;
 		this.#draw();
 	}
@@ -98,41 +101,74 @@ export class Grid {
 	}
 
 	#draw(): void {
-		const { items } = this.state;
-		const first = Math.max(0, Math.floor(this.element.scrollTop / ROW_HEIGHT) - OVERSCAN);
-		const last = Math.min(items.length, first + this.visibleRows + OVERSCAN * 2 + 1);
-		for (const [index, row] of this.#rows) {
-			if (index < first || last <= index) {
-				row.remove();
-				this.#rows.delete(index);
-			}
+		const { items, laneCount } = this.state;
+		const { scrollTop, clientWidth } = this.element;
+		const top = Math.floor(scrollTop / ROW_HEIGHT);
+		const first = Math.max(0, top - OVERSCAN);
+		const last = Math.min(items.length, first + Math.min(MAX_ROWS, this.visibleRows + OVERSCAN * 2 + 1));
+		const size = graphSize(laneCount, clientWidth);
+		if (size.width !== this.#size.width || size.laneWidth !== this.#size.laneWidth) {
+			this.#size = size;
+			this.element.style.setProperty('--graph-width', `${size.width}px`);
+			this.#forget(() => true);
 		}
-		let lanes = 1;
+		this.#forget(index => index < first || last <= index);
 		for (let index = first; index < last; index++) {
 			const item = items[index]!; // OK: last is not above the length.
-			if (item.kind === 'row')
-				lanes = Math.max(lanes, item.lanes.lane + 1, ...item.lanes.through.map(each => each.lane + 1));
+			const look = item.kind === 'day' ? '' : this.#lookOf(item.row.id);
+			const before = this.#drawn.get(index);
+			if (before?.item === item && before.look === look) continue;
+			const element = this.#build(item, index);
+			element.style.top = `${index * ROW_HEIGHT}px`;
+			if (before) before.element.replaceWith(element);
+			else this.#content.append(element);
+			this.#drawn.set(index, { element, item, look });
 		}
-		const width = graphWidth(lanes);
-		if (this.element.dataset['lanes'] !== String(lanes)) {
-			this.element.dataset['lanes'] = String(lanes);
-			this.element.style.setProperty('--graph-width', `${width}px`);
-			for (const row of this.#rows.values()) row.remove();
-			this.#rows.clear();
-		}
-		for (let index = first; index < last; index++) {
-			if (this.#rows.has(index)) continue;
-			const row = this.#build(items[index]!, index, width);
-			row.style.top = `${index * ROW_HEIGHT}px`;
-			this.#rows.set(index, row);
-			this.#content.append(row);
-		}
-		const activeRow = [...this.#rows.values()].find(row => row.dataset['row'] === this.state.active);
-		if (activeRow) this.element.setAttribute('aria-activedescendant', activeRow.id);
+		const active = this.#drawn.get(this.state.placeOf(this.state.active) ?? -1);
+		if (active) this.element.setAttribute('aria-activedescendant', active.element.id);
 		else this.element.removeAttribute('aria-activedescendant');
+		const [newest, oldest] = [items[top], items[Math.min(items.length, top + this.visibleRows) - 1]];
+		if (newest && oldest) this.events.scrolled(timeOf(newest), timeOf(oldest));
 	}
 
-	#build(item: Item, index: number, width: number): HTMLElement {
+	#forget(which: (index: number) => boolean): void {
+		for (const [index, { element }] of this.#drawn) {
+			if (!which(index)) continue;
+			element.remove();
+			this.#drawn.delete(index);
+		}
+	}
+
+	#lookOf(id: string): string {
+		const { base, targets, selected, active } = this.state;
+		return [base === id, targets.includes(id), selected.has(id), active === id].map(Number).join('');
+	}
+
+	/** The menu key opens the menu of the active row, at that row: the event comes from the grid, which has the focus. */
+	#onContextMenu(event: MouseEvent): void {
+		const id = rowOf(event);
+		if (id !== undefined) {
+			if (!this.state.selected.has(id)) this.events.select(id, 'single');
+			return;
+		}
+		event.preventDefault();
+		event.stopPropagation();
+		const row = this.#drawn.get(this.state.placeOf(this.state.active) ?? -1)?.element;
+		if (!row || event.button === 2) return;
+		const label = row.querySelector('.label')!.getBoundingClientRect(); // OK: each row has one.
+		const { left, bottom } = label;
+		row.dispatchEvent(
+			new MouseEvent('contextmenu', {
+				bubbles: true,
+				cancelable: true,
+				composed: true,
+				clientX: left,
+				clientY: bottom,
+			}),
+		);
+	}
+
+	#build(item: Item, index: number): HTMLElement {
 		const element = document.createElement('div');
 		element.id = `row${index}`;
 		element.setAttribute('role', 'row');
@@ -141,8 +177,10 @@ export class Grid {
 		if (item.kind === 'day') {
 			element.className = 'row day';
 			const graph = cell('graph', '');
-			graph.append(drawLines(item.lines, width));
-			element.append(cell('time', ''), graph, cell('label', this.#dayName(item.day, item.time)));
+			graph.append(drawLines(item.lines, this.#size));
+			const name = this.#dayName(item.day, item.time);
+			element.setAttribute('aria-label', name);
+			element.append(cell('time', ''), graph, cell('label', name));
 			return element;
 		}
 		const { row, lanes, matches } = item;
@@ -169,7 +207,7 @@ export class Grid {
 			.filter(Boolean)
 			.join('\n');
 		const graph = cell('graph', '');
-		graph.append(drawGraph(row, lanes, width, { isBase, isTarget }));
+		graph.append(drawGraph(row, lanes, this.#size, { isBase, isTarget }));
 		const machine = this.state.machines.find(({ id }) => id === row.source)?.name ?? '';
 		element.append(
 			cell('time', clock(row.time)),
@@ -177,6 +215,7 @@ export class Grid {
 			cell('label', row.label),
 			cell('machine', machine),
 			cell('facts', row.facts.join(' · ')),
+			this.#actions(row),
 		);
 		return element;
 	}
@@ -195,12 +234,40 @@ export class Grid {
 		});
 	}
 
+	/** Seen when the mouse is on the row, and on the active one. The keyboard has Enter and the menu. */
+	#actions(row: TimelineRow): HTMLElement {
+		const box = document.createElement('div');
+		box.className = 'actions';
+		box.setAttribute('aria-hidden', 'true');
+		const add = (action: string, icon: string, title: string) => {
+			const element = document.createElement('span');
+			element.className = `action codicon codicon-${icon}`;
+			element.dataset['action'] = action;
+			element.title = title;
+			box.append(element);
+		};
+		add('openFiles', 'files', this.#strings?.openFiles ?? '');
+		if (row.state !== 'current') add('rollBack', 'discard', this.#strings?.rollBack ?? '');
+		return box;
+	}
+
 	#onClick(event: MouseEvent): void {
 		const id = rowOf(event);
 		if (id === undefined) return;
 		this.element.focus();
-		this.events.select(id, event.shiftKey ? 'range' : event.ctrlKey || event.metaKey ? 'toggle' : 'single');
+		const action = actionOf(event);
+		if (action === 'openFiles') this.events.open(id);
+		else if (action === 'rollBack') this.events.rollBack(id);
+		else this.events.select(id, event.shiftKey ? 'range' : event.ctrlKey || event.metaKey ? 'toggle' : 'single');
 	}
+}
+
+function actionOf(event: Event): string | undefined {
+	return event.target instanceof HTMLElement ? event.target.dataset['action'] : undefined;
+}
+
+function timeOf(item: Item): string {
+	return item.kind === 'day' ? item.time : item.row.time;
 }
 
 function rowOf(event: Event): string | undefined {
@@ -209,7 +276,7 @@ function rowOf(event: Event): string | undefined {
 		: undefined;
 }
 
-function contextOf(id: string, tokens = ''): string {
+function contextOf(id: string, tokens: string): string {
 	const context: TimelineRowContext & { strataItem: string } = {
 		webviewSection: 'row',
 		strataRow: id,

@@ -31,7 +31,15 @@ export class TimelineState {
 	/** What is drawn, from the top. */
 	items: readonly Item[] = [];
 	matchCount = 0;
+	/** Lanes of the whole graph: were it those in sight, names would jump while one scrolls. */
+	laneCount = 1;
 	#anchor: string | null = null;
+	/** What every key of the filter asks of each row, worked out once. */
+	#texts: readonly { readonly text: string; readonly day: string }[] = [];
+	#byId: ReadonlyMap<string, TimelineRow> = new Map();
+	/** Ids of the rows among `items`, and where each stands there. */
+	#ids: readonly string[] = [];
+	#places: ReadonlyMap<string, { readonly row: number; readonly item: number }> = new Map();
 
 	/** Newest first; of equal times, current states first. */
 	setRows(machines: readonly TimelineMachine[], rows: readonly TimelineRow[]): void {
@@ -39,10 +47,18 @@ export class TimelineState {
 		this.rows = [...rows].sort((a, b) =>
 			a.time < b.time ? 1 : a.time > b.time ? -1 : Number(b.state === 'current') - Number(a.state === 'current'),
 		);
-		const known = new Set(rows.map(row => row.id));
+		const known = (this.#byId = new Map(rows.map(row => [row.id, row])));
 		for (const id of this.selected) if (!known.has(id)) this.selected.delete(id);
 		if (this.base !== null && !known.has(this.base)) this.base = null;
 		if (this.active !== null && !known.has(this.active)) this.active = null;
+		const names = new Map(machines.map(({ id, name }) => [id, name]));
+		this.#texts = this.rows.map(row => {
+			const day = localDay(row.time);
+			return {
+				day,
+				text: [row.label, names.get(row.source), ...row.facts, row.note, day].join('\n').toLowerCase(),
+			};
+		});
 		if (!machines.some(({ id }) => id === this.machine)) this.machine = '';
 		this.refresh();
 	}
@@ -50,51 +66,53 @@ export class TimelineState {
 	/** Works out `items` anew, after rows, filter or machine changed. */
 	refresh(): void {
 		const words = this.filter.toLowerCase().split(/\s+/).filter(Boolean);
-		const names = new Map(this.machines.map(({ id, name }) => [id, name.toLowerCase()]));
 		const group = new Map(this.machines.map(({ id }, index) => [id, index]));
-		const matches = (row: TimelineRow) => {
-			if (this.machine !== '' && row.source !== this.machine) return false;
-			const text =
-				`${row.label}\n${names.get(row.source) ?? ''}\n${row.facts.join('\n')}\n${row.note}\n${row.time.slice(0, 10)}`.toLowerCase();
-			return words.every(word => text.includes(word));
-		};
-		const shown: { row: TimelineRow; isMatch: boolean }[] = [];
+		const shown: { row: TimelineRow; isMatch: boolean; day: string }[] = [];
 		this.matchCount = 0;
-		for (const row of this.rows) {
-			const isMatch = matches(row);
+		for (const [index, row] of this.rows.entries()) {
+			const { text, day } = this.#texts[index]!; // OK: one a row.
+			const isMatch = (this.machine === '' || row.source === this.machine) && words.every(word => text.includes(word));
 			if (isMatch) this.matchCount++;
 			// Another machine's rows hide whatever the toggle says: they were not asked for.
 			const otherMachine = this.machine !== '' && row.source !== this.machine;
-			if (isMatch || (!this.hideOthers && !otherMachine)) shown.push({ row, isMatch });
+			if (isMatch || (!this.hideOthers && !otherMachine)) shown.push({ row, isMatch, day });
 		}
 		const visible = new Set(shown.map(({ row }) => row.id));
-		const byId = new Map(this.rows.map(row => [row.id, row]));
 		const lanes = layoutLanes(
 			shown.map(({ row }) => ({
 				id: row.id,
-				parent: visibleAncestor(row, visible, byId),
+				parent: visibleAncestor(row, visible, this.#byId),
 				group: group.get(row.source) ?? 0,
 			})),
 		);
+		this.laneCount = lanes.reduce(
+			(most, { lane, through }) => Math.max(most, lane + 1, (through.at(-1)?.lane ?? 0) + 1),
+			1,
+		);
 		const items: Item[] = [];
-		let day = '';
-		for (const [index, { row, isMatch }] of shown.entries()) {
-			const rowDay = localDay(row.time);
+		const places = new Map<string, { row: number; item: number }>();
+		let lastDay = '';
+		for (const [index, { row, isMatch, day }] of shown.entries()) {
 			const own = lanes[index]!; // OK: one a row.
-			if (rowDay !== day) items.push({ kind: 'day', day: (day = rowDay), time: row.time, lines: linesAbove(own) });
+			if (day !== lastDay) items.push({ kind: 'day', day, time: row.time, lines: linesAbove(own) });
+			lastDay = day;
+			places.set(row.id, { row: index, item: items.length });
 			items.push({ kind: 'row', row, lanes: own, matches: isMatch });
 		}
 		this.items = items;
+		this.#ids = shown.map(({ row }) => row.id);
+		this.#places = places;
 	}
 
 	/** `single` replaces, `toggle` adds or takes away, `range` takes all from the last single one. */
 	select(id: string, how: 'single' | 'toggle' | 'range'): void {
 		this.active = id;
 		if (how === 'range' && this.#anchor !== null) {
-			const ids = this.items.flatMap(item => (item.kind === 'row' ? [item.row.id] : []));
-			const [from, to] = [ids.indexOf(this.#anchor), ids.indexOf(id)].sort((a, b) => a - b) as [number, number];
+			const [a, b] = [this.#places.get(this.#anchor)?.row, this.#places.get(id)?.row];
 			this.selected.clear();
-			for (const each of ids.slice(Math.max(0, from), to + 1)) this.selected.add(each);
+			this.selected.add(id);
+			if (a === undefined || b === undefined) return;
+			for (const each of this.#ids.slice(Math.min(a, b), Math.max(a, b) + 1)) this.selected.add(each);
 			return;
 		}
 		if (how === 'toggle' && this.selected.has(id)) this.selected.delete(id);
@@ -107,6 +125,7 @@ export class TimelineState {
 
 	/** What *Compare* takes: the base, else the oldest selected row, against the other selected ones. */
 	comparison(): { base: string; targets: string[] } | undefined {
+		if (this.selected.size === 0) return undefined;
 		const chosen = this.rows.filter(row => this.selected.has(row.id)).map(row => row.id);
 		const base = this.base ?? (chosen.length > 1 ? chosen[chosen.length - 1]! : null); // OK: more than one.
 		const targets = chosen.filter(id => id !== base);
@@ -115,11 +134,20 @@ export class TimelineState {
 
 	/** The row so many rows from the active one, skipping days; the first or last where there is none. */
 	neighbour(step: number): string | null {
-		const ids = this.items.flatMap(item => (item.kind === 'row' ? [item.row.id] : []));
+		const ids = this.#ids;
 		if (ids.length === 0) return null;
-		const at = this.active === null ? -1 : ids.indexOf(this.active);
-		const next = at < 0 ? (step > 0 ? 0 : ids.length - 1) : Math.max(0, Math.min(ids.length - 1, at + step));
+		const at = this.active === null ? undefined : this.#places.get(this.active)?.row;
+		const next = at === undefined ? (step > 0 ? 0 : ids.length - 1) : Math.max(0, Math.min(ids.length - 1, at + step));
 		return ids[next]!; // OK: in range.
+	}
+
+	row(id: string | null): TimelineRow | undefined {
+		return id === null ? undefined : this.#byId.get(id);
+	}
+
+	/** Where a row stands among `items`; `undefined` when the filter hides it. */
+	placeOf(id: string | null): number | undefined {
+		return id === null ? undefined : this.#places.get(id)?.item;
 	}
 }
 

@@ -52,8 +52,12 @@ const grid = new Grid(state, {
 		refresh();
 	},
 	open: row => request({ action: 'openFiles', row }),
+	rollBack: row => request({ action: 'rollBack', row }),
 	key: onKey,
-	scrolled: save,
+	scrolled(newest, oldest) {
+		minimap.mark(newest, oldest);
+		saveSoon();
+	},
 });
 const minimap = new Minimap(state, id => {
 	state.select(id, 'single');
@@ -67,9 +71,13 @@ empty.className = 'empty';
 window.addEventListener('message', (event: MessageEvent<ToPage>) => receive(event.data));
 document.addEventListener('keydown', event => {
 	// Letters belong to the grid alone: while a person types in a field they are text.
-	if (event.key === 'Escape' && filterField.contains(document.activeElement)) {
+	if (!filterField.contains(document.activeElement)) return;
+	if (event.key === 'Escape') {
 		filterField.value = state.filter = '';
 		redraw();
+		grid.element.focus();
+	} else if (event.key === 'ArrowDown' || event.key === 'Enter') {
+		event.preventDefault();
 		grid.element.focus();
 	}
 });
@@ -85,8 +93,11 @@ function toolbar(): HTMLElement {
 
 function receive(message: ToPage): void {
 	switch (message.type) {
-		case 'begin':
+		case 'words':
 			setStrings(message.strings);
+			empty.textContent = message.strings.loading;
+			return;
+		case 'begin':
 			pending = { revision: message.revision, machines: message.machines, rows: [] };
 			return;
 		case 'rows':
@@ -169,7 +180,7 @@ function redraw(): void {
 
 /** After marks or selection changed. */
 function refresh(): void {
-	const name = (id: string | null | undefined) => state.rows.find(row => row.id === id)?.label;
+	const name = (id: string | null | undefined) => state.row(id ?? null)?.label;
 	const comparison = state.comparison();
 	compareButton.disabled = comparison === undefined;
 	const base = name(comparison?.base ?? state.base);
@@ -188,16 +199,16 @@ function refresh(): void {
 	empty.hidden = empty.textContent === '';
 	grid.element.hidden = state.items.length === 0;
 	grid.refresh();
-	save();
+	saveSoon();
 }
 
 function onKey(event: KeyboardEvent): void {
+	const isModified = event.ctrlKey || event.metaKey || event.altKey;
 	const walk = (step: number) => {
 		const id = state.neighbour(step);
 		if (id === null) return;
 		if (event.ctrlKey || event.metaKey) state.active = id;
 		else state.select(id, event.shiftKey ? 'range' : 'single');
-		refresh();
 		grid.reveal(id);
 	};
 	const { active } = state;
@@ -217,9 +228,15 @@ function onKey(event: KeyboardEvent): void {
 		'/': () => filterField.focus(),
 		F2: () => active !== null && request({ action: 'rename', row: active }),
 		Delete: () => active !== null && request({ action: 'delete', row: active }),
+		Escape: () => {
+			if (state.filter === '') return state.selected.clear();
+			filterField.value = state.filter = '';
+			redraw();
+		},
 	};
 	const action = keys[event.key];
-	if (!action || event.altKey) return;
+	// Ctrl+B and their like are VS Code's; with arrows, Ctrl walks without selecting.
+	if (!action || event.altKey || (isModified && !/^(Arrow|Page|Home|End| )/.test(event.key))) return;
 	event.preventDefault();
 	action();
 	refresh();
@@ -232,6 +249,14 @@ function compare(): void {
 
 function request(wanted: TimelineRequest): void {
 	host.postMessage({ type: 'request', id: ++requests, ...wanted });
+}
+
+let saving: ReturnType<typeof setTimeout> | undefined;
+
+/** VS Code gets what is to survive a reload once a person rests: a scroll has sixty steps a second. */
+function saveSoon(): void {
+	clearTimeout(saving);
+	saving = setTimeout(save, 200);
 }
 
 function save(): void {

@@ -9,6 +9,7 @@ import { startEngineClient } from './engine-host.js';
 import { registerImageEditor } from './image-editor/image-editor.js';
 import { QemuStatus } from './qemu-status.js';
 import type { Services } from './services.js';
+import { ExclusiveSizes } from './sources/exclusive-sizes.js';
 import { SourceStore } from './sources/source-store.js';
 import { registerSourcesView } from './sources/sources-view.js';
 import { registerStatusBar } from './status-bar.js';
@@ -29,7 +30,8 @@ export function activate(context: vscode.ExtensionContext): void {
 		hideNoise: () => settings.get<boolean>(SETTINGS.noiseHide, false),
 		memory: context.workspaceState,
 	});
-	const services: Services = { context, log, engine, sources, comparison, base, qemu };
+	const sizes = new ExclusiveSizes(engine);
+	const services: Services = { context, log, engine, sources, sizes, comparison, base, qemu };
 	context.subscriptions.push(log, engine, sources, comparison);
 
 	registerDocuments(services);
@@ -40,7 +42,7 @@ export function activate(context: vscode.ExtensionContext): void {
 	registerTimeline(services, sourcesView);
 	registerStatusBar(services);
 	registerTerminal(services);
-	registerCommands(services, sourcesView, changes, versions);
+	registerCommands(services, sourcesView.view, changes, versions);
 	const setBase = () => void vscode.commands.executeCommand('setContext', CONTEXT.hasBase, base.base !== undefined);
 	context.subscriptions.push(base.onDidChange(setBase));
 	setBase();

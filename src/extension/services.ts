@@ -3,6 +3,7 @@ import type { BaseSelection } from './changes/base-selection.js';
 import type { ComparisonModel } from './changes/comparison.js';
 import type { EngineClient } from './engine-client.js';
 import type { QemuStatus } from './qemu-status.js';
+import type { ExclusiveSizes } from './sources/exclusive-sizes.js';
 import type { SourceStore } from './sources/source-store.js';
 
 /** What the parts of the extension share. Made once, in `activate`. */
@@ -11,6 +12,7 @@ export interface Services {
 	readonly log: vscode.LogOutputChannel;
 	readonly engine: EngineClient;
 	readonly sources: SourceStore;
+	readonly sizes: ExclusiveSizes;
 	readonly comparison: ComparisonModel;
 	readonly base: BaseSelection;
 	readonly qemu: QemuStatus;

@@ -1,6 +1,7 @@
 import { l10n } from 'vscode';
 import type { StateRef, TimelineRecord } from '../shared/engine-api.js';
 import type { SnapshotRecord } from '../shared/records.js';
+import { snapshotOf } from './snapshot-index.js';
 
 /** A state of a source with the names that a person knows it by. Plain data: it is kept over a restart. */
 export interface NamedState extends StateRef {
@@ -29,7 +30,7 @@ export function namedSnapshot(timeline: TimelineRecord, snapshot: SnapshotRecord
 /** The state that `key` names; `undefined` when there is no such snapshot (any more). */
 export function stateOf(timeline: TimelineRecord, key: string): NamedState | undefined {
 	if (key === CURRENT) return currentOf(timeline);
-	const snapshot = timeline.snapshots.find(candidate => candidate.key === key);
+	const snapshot = snapshotOf(timeline, key);
 	return snapshot && namedSnapshot(timeline, snapshot);
 }
 

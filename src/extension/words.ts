@@ -20,12 +20,16 @@ export function shortAge(iso: string, now = Date.now()): string {
 	return days < 730 ? l10n.t('{0} months', Math.floor(days / 30.4)) : l10n.t('{0} years', Math.floor(days / 365.25));
 }
 
+let relativeTime: Intl.RelativeTimeFormat | undefined;
+let exactFormat: Intl.DateTimeFormat | undefined;
+
 /** "4 minutes ago": for a sentence. */
 export function longAge(iso: string, now = Date.now()): string {
 	const age = Math.max(0, now - Date.parse(iso));
 	if (Number.isNaN(age)) return l10n.t('at an unknown time');
-	const format = new Intl.RelativeTimeFormat(undefined, { numeric: 'always' });
 	if (age < MINUTE) return l10n.t('just now');
+	// Made once, and not before it is needed: a formatter costs more than a thousand of its texts.
+	const format = (relativeTime ??= new Intl.RelativeTimeFormat(undefined, { numeric: 'always' }));
 	if (age < HOUR) return format.format(-Math.floor(age / MINUTE), 'minute');
 	if (age < DAY) return format.format(-Math.floor(age / HOUR), 'hour');
 	return format.format(-Math.floor(age / DAY), 'day');
@@ -34,9 +38,9 @@ export function longAge(iso: string, now = Date.now()): string {
 /** The moment itself, in the reader's own zone. */
 export function exactTime(iso: string): string {
 	const time = new Date(iso);
-	return Number.isNaN(time.getTime())
-		? iso
-		: time.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+	if (Number.isNaN(time.getTime())) return iso;
+	exactFormat ??= new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+	return exactFormat.format(time);
 }
 
 /** "17:52". */

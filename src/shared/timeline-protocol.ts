@@ -76,12 +76,9 @@ export type ToExtension =
 
 /** To the page. */
 export type ToPage =
-	| {
-			readonly type: 'begin';
-			readonly revision: number;
-			readonly machines: readonly TimelineMachine[];
-			readonly strings: TimelineStrings;
-	  }
+	/** At once, before anything was read. */
+	| { readonly type: 'words'; readonly strings: TimelineStrings }
+	| { readonly type: 'begin'; readonly revision: number; readonly machines: readonly TimelineMachine[] }
 	| { readonly type: 'rows'; readonly revision: number; readonly rows: readonly TimelineRow[] }
 	| { readonly type: 'end'; readonly revision: number }
 	/** What is compared elsewhere: ids of rows. */

@@ -114,13 +114,11 @@ suite('timeline state', () => {
 	test('what a filter hides keeps the line to the next that is shown', () => {
 		const state = filled();
 		state.filter = 'a';
-		state.rows = state.rows.map(each =>
+		state.hideOthers = true;
+		const rows = state.rows.map(each =>
 			each.id === 'c' ? { ...each, note: 'a' } : each.id === 'b' ? { ...each, facts: [], label: 'x' } : each,
 		);
-		state.hideOthers = true;
-		state.machines = [{ id: 'm', name: 'dev', status: '' }];
-		state.filter = 'a';
-		state.refresh();
+		state.setRows([{ id: 'm', name: 'dev', status: '' }], rows);
 		assert.deepEqual(shown(state), ['c', 'a']);
 		assert.equal(state.items.find(item => item.kind === 'row' && item.row.id === 'c')!.kind === 'row', true);
 		const first = state.items.find(item => item.kind === 'row');

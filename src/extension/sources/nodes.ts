@@ -33,7 +33,7 @@ export interface EntryNode {
 export interface MoreNode {
 	readonly kind: 'more';
 	readonly id: string;
-	readonly parent: StateNode | EntryNode;
+	readonly parent: MachineNode | StateNode | EntryNode;
 	readonly shown: number;
 	readonly total: number;
 }

@@ -5,6 +5,7 @@
 import { l10n } from 'vscode';
 import type { ComparisonRecord, SourceRecord, TimelineRecord } from '../../shared/engine-api.js';
 import type { ListRecord, SnapshotRecord } from '../../shared/records.js';
+import { snapshotBefore, snapshotOf } from '../snapshot-index.js';
 import { CURRENT } from '../state-name.js';
 import {
 	clock,
@@ -14,6 +15,7 @@ import {
 	exactTime,
 	kindWord,
 	longAge,
+	plural,
 	shortAge,
 	sizeText,
 } from '../words.js';
@@ -33,10 +35,10 @@ export interface Row {
 export type Counts = ComparisonRecord['counts'];
 
 export function machineRow(record: SourceRecord, timeline: TimelineRecord | undefined): Row {
-	const position = timeline?.snapshots.find(({ key }) => key === timeline.position);
+	const position = timeline && snapshotOf(timeline, timeline.position);
 	const words = [statusWord(record), record.status === 'ready' && record.example ? l10n.t('example') : ''];
 	if (position) words.push(l10n.t('on {0}', position.name));
-	else if (timeline && timeline.snapshots.length === 0) words.push(l10n.t('no snapshots'));
+	else if (timeline) words.push(snapshotsText(timeline.snapshots.length));
 	const description = words.filter(word => word !== '').join(' · ');
 	const tokens = ['source', record.status];
 	if (timeline?.undo) tokens.push('undo');
@@ -61,14 +63,14 @@ export function currentRow(timeline: TimelineRecord, counts: Counts | undefined)
 	if (timeline.undo) words.push(l10n.t('rolled back {0}', clock(new Date(timeline.undo.time))));
 	if (timeline.source.status === 'inUse') words.push(l10n.t('in use'));
 	if (counts) words.push(countsText(counts));
-	const position = timeline.snapshots.find(({ key }) => key === timeline.position);
+	const position = snapshotOf(timeline, timeline.position);
 	const label = l10n.t('Current state');
 	const facts: (readonly [string, string])[] = [];
 	if (position) facts.push([l10n.t('Grew from'), guessed(position.name, timeline.positionInferred)]);
 	if (counts) facts.push([l10n.t('Since then'), countsSpoken(counts)]);
 	if (timeline.undo) {
 		const { time, rolledBackTo, safetySnapshot } = timeline.undo;
-		const nameOfKey = (key: string) => timeline.snapshots.find(snapshot => snapshot.key === key)?.name ?? key;
+		const nameOfKey = (key: string) => snapshotOf(timeline, key)?.name ?? key;
 		facts.push([l10n.t('Rolled back'), l10n.t('to {0}, {1}', nameOfKey(rolledBackTo), exactTime(time))]);
 		facts.push([l10n.t('Undo'), l10n.t('brings back "{0}"', nameOfKey(safetySnapshot))]);
 	}
@@ -89,7 +91,7 @@ export function currentRow(timeline: TimelineRecord, counts: Counts | undefined)
 }
 
 export function snapshotRow(timeline: TimelineRecord, snapshot: SnapshotRecord, now = Date.now()): Row {
-	const parent = timeline.snapshots.find(({ key }) => key === snapshot.parent);
+	const parent = snapshotOf(timeline, snapshot.parent);
 	const branch = parent !== undefined && isBranch(timeline, snapshot);
 	const words: string[] = [];
 	if (snapshot.current) words.push(timeline.positionInferred ? '◉?' : '◉');
@@ -102,7 +104,7 @@ export function snapshotRow(timeline: TimelineRecord, snapshot: SnapshotRecord, 
 	return {
 		label: snapshot.name,
 		description: words.join(' · ').replace(/^(◉\??) · /, '$1 '),
-		spoken: spokenSnapshot(timeline, snapshot, parent?.name, now),
+		spoken: spokenSnapshot(timeline, snapshot, now),
 		icon: { name: snapshot.safety ? 'shield' : branch ? 'git-branch' : 'git-commit' },
 		tokens: snapshotTokens(timeline, snapshot),
 		facts: snapshotFacts(timeline, snapshot, parent),
@@ -175,6 +177,11 @@ function entryIcon(entry: ListRecord): Row['icon'] {
 	return entry.type === 'file' || entry.type === 'directory' ? undefined : { name: 'plug' };
 }
 
+function snapshotsText(count: number): string {
+	if (count === 0) return l10n.t('no snapshots');
+	return plural(count, l10n.t('1 snapshot'), l10n.t('{0} snapshots', count.toLocaleString()));
+}
+
 function machineIcon({ status }: SourceRecord): Row['icon'] {
 	switch (status) {
 		case 'ready':
@@ -182,7 +189,6 @@ function machineIcon({ status }: SourceRecord): Row['icon'] {
 		case 'inUse':
 			return { name: 'vm-running', color: 'charts.green' };
 		case 'missing':
-			return { name: 'vm-outline', color: 'list.warningForeground' };
 		case 'unsettled':
 		case 'changed':
 		case 'error':
@@ -209,11 +215,11 @@ function statusWord({ status }: SourceRecord): string {
 
 /** A branch begins where a snapshot's parent is not the one that was taken before it. */
 function isBranch(timeline: TimelineRecord, snapshot: SnapshotRecord): boolean {
-	const index = timeline.snapshots.indexOf(snapshot);
-	return timeline.snapshots[index + 1]?.key !== snapshot.parent;
+	return snapshotBefore(timeline, snapshot.key)?.key !== snapshot.parent;
 }
 
-function snapshotTokens(timeline: TimelineRecord, snapshot: SnapshotRecord): string[] {
+/** For `when` clauses of a snapshot's menu. */
+export function snapshotTokens(timeline: TimelineRecord, snapshot: SnapshotRecord): string[] {
 	const tokens = ['state', 'snapshot', snapshot.kind];
 	if (snapshot.current) tokens.push('position');
 	if (snapshot.parent !== null) tokens.push('hasParent');
@@ -221,12 +227,9 @@ function snapshotTokens(timeline: TimelineRecord, snapshot: SnapshotRecord): str
 	return tokens;
 }
 
-function spokenSnapshot(
-	timeline: TimelineRecord,
-	snapshot: SnapshotRecord,
-	parent: string | undefined,
-	now: number,
-): string {
+/** What a screen reader says of a snapshot. */
+export function spokenSnapshot(timeline: TimelineRecord, snapshot: SnapshotRecord, now = Date.now()): string {
+	const parent = snapshotOf(timeline, snapshot.parent)?.name;
 	const words = [snapshot.name, l10n.t('snapshot')];
 	if (snapshot.current) words.push(l10n.t('current parent'));
 	words.push(longAge(snapshot.time, now));
@@ -247,7 +250,7 @@ function snapshotFacts(
 	if (snapshot.note) facts.push([l10n.t('Note'), snapshot.note]);
 	if (parent) facts.push([l10n.t('Parent'), guessed(parent.name, snapshot.inferred)]);
 	else if (snapshot.candidates.length > 0) {
-		const names = snapshot.candidates.map(key => timeline.snapshots.find(other => other.key === key)?.name ?? key);
+		const names = snapshot.candidates.map(key => snapshotOf(timeline, key)?.name ?? key);
 		facts.push([l10n.t('Parent'), l10n.t('not known; one of {0}', names.join(', '))]);
 	}
 	if (snapshot.current) {

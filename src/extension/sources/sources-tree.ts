@@ -1,6 +1,6 @@
 /** The tree of *Sources*: machines, their states, volumes, folders, files. Holds no engine state. */
 import * as vscode from 'vscode';
-import type { EngineApi } from '../../shared/engine-api.js';
+import type { EngineApi, SourceRecord } from '../../shared/engine-api.js';
 import { COMMANDS, INTERNAL_COMMANDS } from '../contributions.js';
 import { errorText } from '../documents/explain.js';
 import { bytesUri, resolveFile } from '../documents/resolver.js';
@@ -8,24 +8,29 @@ import { StrataError, isCancelled, messageOf } from '../engine-error.js';
 import { factsMarkdown } from '../markdown.js';
 import { plain } from '../plain.js';
 import { currentOf, namedSnapshot, refOf } from '../state-name.js';
+import type { SnapshotRecord } from '../../shared/records.js';
 import type { CurrentCounts } from './current-counts.js';
+import type { ExclusiveSizes } from './exclusive-sizes.js';
 import type { EntryNode, MachineNode, MessageNode, SourceNode, StateNode } from './nodes.js';
 import { currentRow, entryRow, machineRow, snapshotRow, type Row } from './rows.js';
 import type { SourceStore } from './source-store.js';
 
-/** Children that one page of a folder shows. */
+/** Children that one page of a folder or of a machine shows. */
 export const PAGE_SIZE = 1000;
 
 export class SourcesTree implements vscode.TreeDataProvider<SourceNode> {
 	readonly #changed = new vscode.EventEmitter<SourceNode | undefined>();
 	readonly onDidChangeTreeData = this.#changed.event;
-	/** How many children of a folder are shown, by the folder's id, where it is more than a page. */
+	/** How many children of a node are shown, by its id, where it is more than a page. */
 	readonly #limits = new Map<string, number>();
+	/** Keys of snapshots beyond the page that somebody asked to see, by machine. */
+	readonly #wanted = new Map<string, Set<string>>();
 	#roots: readonly MachineNode[] = [];
 
 	constructor(
 		private readonly engine: Pick<EngineApi, 'list' | 'facts'>,
 		private readonly store: SourceStore,
+		private readonly sizes: Pick<ExclusiveSizes, 'in'>,
 		private readonly counts: CurrentCounts,
 		/** Tells whether a message about a missing qemu-img belongs at the end. */
 		private readonly qemuMissing: () => boolean,
@@ -40,6 +45,18 @@ export class SourcesTree implements vscode.TreeDataProvider<SourceNode> {
 		if (node.kind !== 'more') return;
 		this.#limits.set(node.parent.id, node.shown + PAGE_SIZE);
 		this.#changed.fire(node.parent);
+	}
+
+	/** Makes sure that a snapshot has a row, wherever in the list it stands. */
+	want(node: StateNode): void {
+		if (!node.snapshot) return;
+		const { id } = node.parent;
+		const wanted = this.#wanted.get(id) ?? new Set();
+		this.#wanted.set(id, wanted);
+		const place = node.timeline.snapshots.findIndex(({ key }) => key === node.snapshot?.key);
+		if (place < (this.#limits.get(id) ?? PAGE_SIZE) || wanted.has(node.snapshot.key)) return;
+		wanted.add(node.snapshot.key);
+		this.refresh(id);
 	}
 
 	getParent(node: SourceNode): SourceNode | undefined {
@@ -69,12 +86,8 @@ export class SourcesTree implements vscode.TreeDataProvider<SourceNode> {
 				const { record, timeline } = this.store.machine(node.machine.record.id) ?? node.machine;
 				return this.#item(node, machineRow(record, timeline), record.example ? Expanded : Collapsed);
 			}
-			case 'state': {
-				const row = node.snapshot
-					? snapshotRow(node.timeline, node.snapshot)
-					: currentRow(node.timeline, this.counts.get(node.timeline));
-				return this.#item(node, row, Collapsed);
-			}
+			case 'state':
+				return this.#item(node, this.#stateRow(node), Collapsed);
 			case 'entry': {
 				const { entry, state } = node;
 				const opens = entry.type === 'directory' && entry.volume?.readable !== false;
@@ -98,8 +111,15 @@ export class SourcesTree implements vscode.TreeDataProvider<SourceNode> {
 		}
 	}
 
-	/** A file's command is found when it is clicked: which document opens depends on what the file is. */
+	/**
+	 * A tooltip is written when the mouse rests on its row: a thousand at once would hold up the extension host. A file's
+	 * command is found when it is clicked: which document opens depends on what the file is.
+	 */
 	async resolveTreeItem(item: vscode.TreeItem, node: SourceNode): Promise<vscode.TreeItem> {
+		if (node.kind === 'state' || node.kind === 'entry') {
+			const { label, facts } = node.kind === 'state' ? this.#stateRow(node) : entryRow(node.entry);
+			item.tooltip = factsMarkdown(label, facts);
+		}
 		if (node.kind !== 'entry' || node.entry.type === 'directory' || node.entry.volume) return item;
 		const uri = vscode.Uri.from(await resolveFile(this.engine, node.state, node.entry.path));
 		item.command = { command: 'vscode.open', title: vscode.l10n.t('Open'), arguments: [uri] };
@@ -128,31 +148,50 @@ export class SourcesTree implements vscode.TreeDataProvider<SourceNode> {
 	}
 
 	async #states(parent: MachineNode): Promise<SourceNode[]> {
-		const { id, status } = parent.machine.record;
+		const { record: known } = this.store.machine(parent.machine.record.id) ?? parent.machine;
+		const { id, status, statusText } = known;
+		// Without its image a machine has nothing to show but what happened, and what to do.
+		if (status === 'missing' || status === 'changed') return [statusNode(parent, known)];
 		try {
-			const timeline = await this.store.timeline(id);
+			const timeline = this.sizes.in(await this.store.timeline(id));
 			const record = timeline.source;
+			const stateNode = (snapshot: SnapshotRecord): StateNode => ({
+				kind: 'state',
+				id: `${id}.${snapshot.key}`,
+				parent,
+				timeline,
+				state: namedSnapshot(timeline, snapshot),
+				snapshot,
+			});
+			const { snapshots } = timeline;
+			const shown = this.#limits.get(parent.id) ?? PAGE_SIZE;
 			const nodes: SourceNode[] = [
 				{ kind: 'state', id: `${id}.current`, parent, timeline, state: currentOf(timeline), snapshot: undefined },
-				...timeline.snapshots.map((snapshot): StateNode => ({
-					kind: 'state',
-					id: `${id}.${snapshot.key}`,
-					parent,
-					timeline,
-					state: namedSnapshot(timeline, snapshot),
-					snapshot,
-				})),
+				...snapshots.slice(0, shown).map(stateNode),
 			];
-			if (record.status === 'unsettled') nodes.unshift(statusNode(parent, record.statusText));
+			if (shown < snapshots.length) {
+				nodes.push({ kind: 'more', id: `${parent.id}#more`, parent, shown, total: snapshots.length });
+				const wanted = this.#wanted.get(parent.id);
+				if (wanted)
+					nodes.push(
+						...snapshots
+							.slice(shown)
+							.filter(({ key }) => wanted.has(key))
+							.map(stateNode),
+					);
+			}
+			if (record.status === 'unsettled') nodes.unshift(statusNode(parent, record));
 			this.counts.want(timeline);
 			return nodes;
 		} catch (error) {
 			if (isCancelled(error)) return [];
-			const nodes: SourceNode[] = [];
-			if (status !== 'ready' && status !== 'inUse') nodes.push(statusNode(parent, parent.machine.record.statusText));
-			if (nodes.length === 0) nodes.push(errorNode(id, parent, error));
-			return nodes;
+			if (status === 'unsettled') return [statusNode(parent, known)];
+			return [errorNode(id, parent, statusText === '' ? error : new StrataError('ERR_STATUS', statusText))];
 		}
+	}
+
+	#stateRow({ timeline, snapshot }: StateNode): Row {
+		return snapshot ? snapshotRow(timeline, snapshot) : currentRow(timeline, this.counts.get(timeline));
 	}
 
 	async #entries(parent: StateNode | EntryNode, path: string): Promise<SourceNode[]> {
@@ -181,7 +220,8 @@ export class SourcesTree implements vscode.TreeDataProvider<SourceNode> {
 		item.id = node.id;
 		item.description = plain(row.description);
 		item.contextValue = row.tokens.join(';');
-		item.tooltip = factsMarkdown(row.label, row.facts);
+		// The others wait for resolveTreeItem().
+		if (node.kind === 'machine') item.tooltip = factsMarkdown(row.label, row.facts);
 		item.accessibilityInformation = { label: plain(row.spoken) };
 		if (row.icon) {
 			const { name, color } = row.icon;
@@ -203,7 +243,7 @@ function messageItem(node: MessageNode): vscode.TreeItem {
 }
 
 function errorNode(id: string, parent: SourceNode | undefined, error: unknown): MessageNode {
-	const code = StrataError.is(error) ? error.code : '';
+	const code = StrataError.is(error) && error.code !== 'ERR_STATUS' ? error.code : '';
 	const message = errorText(code, messageOf(error));
 	return {
 		kind: 'message',
@@ -217,8 +257,7 @@ function errorNode(id: string, parent: SourceNode | undefined, error: unknown): 
 	};
 }
 
-function statusNode(parent: MachineNode, text: string): MessageNode {
-	const { status } = parent.machine.record;
+function statusNode(parent: MachineNode, { status, statusText }: SourceRecord): MessageNode {
 	const command =
 		status === 'unsettled'
 			? { command: COMMANDS.settleSource, title: vscode.l10n.t('Settle') }
@@ -227,7 +266,7 @@ function statusNode(parent: MachineNode, text: string): MessageNode {
 		kind: 'message',
 		id: `${parent.id}#status`,
 		parent,
-		label: text,
+		label: statusText,
 		description: command.title,
 		icon: 'warning',
 		tooltip: [],

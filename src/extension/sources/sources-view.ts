@@ -6,15 +6,21 @@ import type { Services } from '../services.js';
 import { addDropped } from './add-machine.js';
 import { CurrentCounts } from './current-counts.js';
 import { ensureExample } from './example.js';
-import type { SourceNode } from './nodes.js';
+import type { SourceNode, StateNode } from './nodes.js';
 import { SourcesTree } from './sources-tree.js';
 
 const URI_LIST = 'text/uri-list';
 
-export function registerSourcesView(services: Services): vscode.TreeView<SourceNode> {
-	const { context, engine, sources, qemu } = services;
+export interface SourcesView {
+	readonly view: vscode.TreeView<SourceNode>;
+	/** Selects a state and shows its files. */
+	reveal(node: StateNode): Promise<void>;
+}
+
+export function registerSourcesView(services: Services): SourcesView {
+	const { context, engine, sources, sizes, qemu } = services;
 	const counts = new CurrentCounts(engine);
-	const tree = new SourcesTree(engine, sources, counts, () => qemu.found === false);
+	const tree = new SourcesTree(engine, sources, sizes, counts, () => qemu.found === false);
 	const view = vscode.window.createTreeView<SourceNode>(VIEWS.sources, {
 		treeDataProvider: tree,
 		dragAndDropController: new SourcesDragAndDrop(services),
@@ -44,6 +50,7 @@ export function registerSourcesView(services: Services): vscode.TreeView<SourceN
 			setState();
 		}),
 		counts.onDidChange(id => tree.refresh(id)),
+		sizes.onDidChange(id => tree.refresh(id)),
 		qemu.onDidChange(found => {
 			void vscode.commands.executeCommand('setContext', CONTEXT.qemuImg, found ? 'found' : 'missing');
 			tree.refresh();
@@ -52,7 +59,13 @@ export function registerSourcesView(services: Services): vscode.TreeView<SourceN
 		{ dispose: () => watching?.dispose() },
 	);
 	look(view.visible);
-	return view;
+	return {
+		view,
+		async reveal(node) {
+			tree.want(node);
+			await view.reveal(node, { expand: true, focus: true, select: true });
+		},
+	};
 }
 
 /** Images are dropped onto the view; files are dragged out of it into an editor. */

@@ -3,21 +3,23 @@ import * as vscode from 'vscode';
 import { COMMANDS, TIMELINE_EDITOR, VIEWS } from '../contributions.js';
 import type { Services } from '../services.js';
 import { register } from '../commands/run.js';
-import type { SourceNode } from '../sources/nodes.js';
+import type { MachineNode, StateNode } from '../sources/nodes.js';
+import type { SourcesView } from '../sources/sources-view.js';
+import { snapshotOf } from '../snapshot-index.js';
 import { stateOf, type NamedState } from '../state-name.js';
 import { TimelinePage } from './timeline-page.js';
 
-export function registerTimeline(services: Services, sourcesView: vscode.TreeView<SourceNode>): void {
+export function registerTimeline(services: Services, sourcesView: SourcesView): void {
 	const { context, sources } = services;
 	const reveal = async ({ source, state }: NamedState) => {
 		const machine = sources.machine(source);
-		const timeline = await sources.timeline(source);
+		const timeline = services.sizes.in(await sources.timeline(source));
 		const named = stateOf(timeline, state);
 		if (!machine || !named) return;
-		const parent: SourceNode = { kind: 'machine', id: source, machine };
-		const snapshot = timeline.snapshots.find(({ key }) => key === state);
-		const node: SourceNode = { kind: 'state', id: `${source}.${state}`, parent, timeline, state: named, snapshot };
-		await sourcesView.reveal(node, { expand: true, focus: true, select: true });
+		const parent: MachineNode = { kind: 'machine', id: source, machine };
+		const snapshot = snapshotOf(timeline, state);
+		const node: StateNode = { kind: 'state', id: `${source}.${state}`, parent, timeline, state: named, snapshot };
+		await sourcesView.reveal(node);
 	};
 	let open: vscode.WebviewPanel | undefined;
 

@@ -1,5 +1,6 @@
 /** One page of the Snapshot Timeline, in a view or in an editor: sends rows, carries out requests. */
 import * as vscode from 'vscode';
+import type { TimelineRecord } from '../../shared/engine-api.js';
 import type { TimelineRow, TimelineRequest, ToExtension, ToPage } from '../../shared/timeline-protocol.js';
 import { COMMANDS, INTERNAL_COMMANDS } from '../contributions.js';
 import { messageOf } from '../engine-error.js';
@@ -10,8 +11,8 @@ import { webviewHtml } from '../webview-html.js';
 import { stateOfRow } from './row-context.js';
 import { timelineMachine, timelineRows, timelineStrings } from './timeline-rows.js';
 
-/** Rows of a message: small enough that making one never holds up the extension host. */
-const ROWS_PER_MESSAGE = 400;
+/** Rows of a message: made within a few milliseconds, since the extension host does nothing else meanwhile. */
+const ROWS_PER_MESSAGE = 250;
 const SETTLE_MS = 150;
 
 export class TimelinePage implements vscode.Disposable {
@@ -20,6 +21,8 @@ export class TimelinePage implements vscode.Disposable {
 	#timer: ReturnType<typeof setTimeout> | undefined;
 	#watch: { dispose(): void } | undefined;
 	#isReady = false;
+	/** What the page has. */
+	#sent: readonly TimelineRecord[] = [];
 
 	constructor(
 		private readonly services: Services,
@@ -34,6 +37,7 @@ export class TimelinePage implements vscode.Disposable {
 		this.#disposables.push(
 			webview.onDidReceiveMessage((message: ToExtension) => this.#receive(message)),
 			services.sources.onDidChange(() => this.#sendSoon()),
+			services.sizes.onDidChange(() => this.#sendSoon()),
 			services.comparison.onDidChange(() => this.#sendCompared()),
 		);
 		webview.html = webviewHtml(webview, services.context.extensionUri, 'timeline');
@@ -59,6 +63,9 @@ export class TimelinePage implements vscode.Disposable {
 	#receive(message: ToExtension): void {
 		if (message.type === 'ready') {
 			this.#isReady = true;
+			// A page that was hidden and shown again is a new page, and knows nothing.
+			this.#sent = [];
+			void this.#post({ type: 'words', strings: timelineStrings() });
 			void this.#send();
 		} else if (message.type === 'painted') {
 			this.services.log.debug(`timeline: ${message.rows} rows drawn in ${message.milliseconds} ms`);
@@ -80,17 +87,23 @@ export class TimelinePage implements vscode.Disposable {
 		const revision = ++this.#revision;
 		const machines = await this.services.sources.load();
 		// A machine that cannot be read has no rows; Sources says why.
-		const timelines = (
-			await Promise.all(machines.map(({ record }) => this.services.sources.timeline(record.id).catch(() => undefined)))
-		).filter(timeline => timeline !== undefined);
+		const known = await Promise.all(
+			machines.map(({ record }) => this.services.sources.timeline(record.id).catch(() => undefined)),
+		);
 		if (revision !== this.#revision) return;
-		await this.#post({ type: 'begin', revision, machines: timelines.map(timelineMachine), strings: timelineStrings() });
+		const timelines = known
+			.filter(timeline => timeline !== undefined)
+			.map(timeline => this.services.sizes.in(timeline));
+		const { length } = timelines;
+		if (0 < length && length === this.#sent.length && timelines.every((each, i) => each === this.#sent[i])) return;
+		await this.#post({ type: 'begin', revision, machines: timelines.map(timelineMachine) });
 		for (const timeline of timelines) {
 			for await (const rows of inPieces(timelineRows(timeline))) {
 				if (revision !== this.#revision) return;
 				await this.#post({ type: 'rows', revision, rows });
 			}
 		}
+		this.#sent = timelines;
 		await this.#post({ type: 'end', revision });
 		this.#sendCompared();
 	}
@@ -134,10 +147,15 @@ export class TimelinePage implements vscode.Disposable {
 	}
 }
 
-async function* inPieces(rows: readonly TimelineRow[]): AsyncGenerator<readonly TimelineRow[]> {
-	for (let at = 0; at < rows.length; at += ROWS_PER_MESSAGE) {
-		yield rows.slice(at, at + ROWS_PER_MESSAGE);
+async function* inPieces(rows: Iterable<TimelineRow>): AsyncGenerator<readonly TimelineRow[]> {
+	let piece: TimelineRow[] = [];
+	for (const row of rows) {
+		piece.push(row);
+		if (piece.length < ROWS_PER_MESSAGE) continue;
+		yield piece;
+		piece = [];
 		// Whoever else waits for the extension host has its turn.
 		await new Promise(resolve => setImmediate(resolve));
 	}
+	if (piece.length > 0) yield piece;
 }

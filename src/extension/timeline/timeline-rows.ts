@@ -1,28 +1,33 @@
 /** Machines' timelines as the rows of the Snapshot Timeline. */
 import { l10n } from 'vscode';
 import type { TimelineRecord } from '../../shared/engine-api.js';
+import type { SnapshotRecord } from '../../shared/records.js';
 import type { TimelineMachine, TimelineRow, TimelineStrings } from '../../shared/timeline-protocol.js';
 import { plain } from '../plain.js';
-import { currentRow, snapshotRow } from '../sources/rows.js';
+import { currentRow, snapshotTokens, spokenSnapshot } from '../sources/rows.js';
 import { CURRENT } from '../state-name.js';
-import { consistencyWord, sizeText } from '../words.js';
+import { sizeText } from '../words.js';
 
 export function timelineMachine({ source }: TimelineRecord): TimelineMachine {
 	return { id: source.id, name: plain(source.name), status: source.status === 'ready' ? '' : plain(source.statusText) };
 }
 
-/** The current state, then the snapshots, newest first. */
-export function timelineRows(timeline: TimelineRecord, now = Date.now()): TimelineRow[] {
-	const { source, snapshots, position } = timeline;
-	const idOf = (state: string) => `${source.id}/${state}`;
+/** The current state, then the snapshots, newest first. One after the other: ten thousand are not made in one go. */
+export function* timelineRows(timeline: TimelineRecord, now = Date.now()): Generator<TimelineRow> {
+	yield currentStateRow(timeline, now);
+	for (const snapshot of timeline.snapshots) yield snapshotStateRow(timeline, snapshot, now);
+}
+
+function currentStateRow(timeline: TimelineRecord, now: number): TimelineRow {
+	const { source, position } = timeline;
 	const current = currentRow(timeline, undefined);
-	const first: TimelineRow = {
-		id: idOf(CURRENT),
+	return {
+		id: rowId(timeline, CURRENT),
 		source: source.id,
 		state: CURRENT,
 		label: current.label,
 		time: new Date(now).toISOString(),
-		parent: position === null ? null : idOf(position),
+		parent: position === null ? null : rowId(timeline, position),
 		inferred: timeline.positionInferred,
 		isPosition: false,
 		safety: false,
@@ -31,38 +36,34 @@ export function timelineRows(timeline: TimelineRecord, now = Date.now()): Timeli
 		spoken: current.spoken,
 		tokens: current.tokens.join(' '),
 	};
-	// Hundreds of parents that look for their names one by one would take quadratic time at 10,000 snapshots.
-	const rows = snapshots.map((snapshot): TimelineRow => {
-		const facts: string[] = [];
-		if (snapshot.kind === 'memory') facts.push(l10n.t('memory'));
-		if (snapshot.consistency === 'crash' || snapshot.consistency === 'validated')
-			facts.push(consistencyWord(snapshot));
-		if (snapshot.missingOn.length > 0) facts.push(l10n.t('incomplete'));
-		if (snapshot.exclusiveBytes !== null) facts.push(sizeText(snapshot.exclusiveBytes));
-		const row = snapshots.length <= 500 ? snapshotRow(timeline, snapshot, now) : undefined;
-		return {
-			id: idOf(snapshot.key),
-			source: source.id,
-			state: snapshot.key,
-			label: plain(snapshot.name),
-			time: snapshot.time,
-			parent: snapshot.parent === null ? null : idOf(snapshot.parent),
-			inferred: snapshot.inferred,
-			isPosition: snapshot.current,
-			safety: snapshot.safety,
-			facts,
-			note: plain(snapshot.note),
-			spoken:
-				row?.spoken ??
-				[
-					plain(snapshot.name),
-					...(snapshot.current ? [l10n.t('current parent')] : []),
-					new Date(snapshot.time).toLocaleString(),
-				].join(', '),
-			tokens: row?.tokens.join(' ') ?? ['snapshot', ...(snapshot.parent === null ? [] : ['hasParent'])].join(' '),
-		};
-	});
-	return [first, ...rows];
+}
+
+function snapshotStateRow(timeline: TimelineRecord, snapshot: SnapshotRecord, now: number): TimelineRow {
+	const facts: string[] = [];
+	if (snapshot.kind === 'memory') facts.push(l10n.t('memory'));
+	if (snapshot.consistency === 'crash') facts.push(l10n.t('crash-consistent'));
+	if (snapshot.consistency === 'validated') facts.push(l10n.t('validated'));
+	if (snapshot.missingOn.length > 0) facts.push(l10n.t('incomplete'));
+	if (snapshot.exclusiveBytes !== null) facts.push(sizeText(snapshot.exclusiveBytes));
+	return {
+		id: rowId(timeline, snapshot.key),
+		source: timeline.source.id,
+		state: snapshot.key,
+		label: plain(snapshot.name),
+		time: snapshot.time,
+		parent: snapshot.parent === null ? null : rowId(timeline, snapshot.parent),
+		inferred: snapshot.inferred,
+		isPosition: snapshot.current,
+		safety: snapshot.safety,
+		facts,
+		note: plain(snapshot.note),
+		spoken: plain(spokenSnapshot(timeline, snapshot, now)),
+		tokens: snapshotTokens(timeline, snapshot).join(' '),
+	};
+}
+
+function rowId(timeline: TimelineRecord, state: string): string {
+	return `${timeline.source.id}/${state}`;
 }
 
 export function timelineStrings(): TimelineStrings {
