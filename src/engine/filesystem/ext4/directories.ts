@@ -182,7 +182,7 @@ export class Directories {
 		const end = divCeil(size, blockSize);
 		let left = blockCount; // A directory cannot have more blocks than there are: runs that repeat end here.
 		for (const run of this.inodes.runs(number, 0, end, new Set())) {
-			if (run.unwritten) continue;
+			// Runs that are marked unwritten are read all the same, as Linux does: only a damaged directory has one.
 			const last = Math.min(run.logical + run.count, end);
 			for (let logical = run.logical; logical < last;) {
 				const count = Math.min(last - logical, this.#scratch.byteLength / blockSize);

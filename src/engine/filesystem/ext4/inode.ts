@@ -279,8 +279,9 @@ function deviceOf(bytes: Uint8Array, at: number): { major: number; minor: number
 /** i_file_acl; 0 when there is none. */
 export function xattrBlockOf(superblock: Superblock, bytes: Uint8Array, at: number): number {
 	const low = le32(bytes, at + FILE_ACL_LO);
-	// GNU Hurd keeps something else in the high half.
-	return superblock.creatorOs === OS_HURD ? low : low + le16(bytes, at + FILE_ACL_HIGH) * 2 ** 32;
+	// GNU Hurd keeps something else in the high half; without 64bit Linux does not look at it either.
+	const isWide = (superblock.featureIncompat & INCOMPAT['64bit']) !== 0 && superblock.creatorOs !== OS_HURD;
+	return isWide ? low + le16(bytes, at + FILE_ACL_HIGH) * 2 ** 32 : low;
 }
 
 function allocatedOf(superblock: Superblock, flags: number, bytes: Uint8Array, at: number): number {

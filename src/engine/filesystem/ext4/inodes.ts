@@ -40,7 +40,10 @@ export class Inodes {
 
 	inode(number: number): Ext4Inode {
 		const bytes = this.#locate(number);
-		return decodeInode(this.core.superblock, number, bytes, this.#at, this.offset(number));
+		const inode = decodeInode(this.core.superblock, number, bytes, this.#at, this.offset(number));
+		if (inode.problem !== undefined || this.isLive(number)) return inode;
+		const details = { format: 'ext4', field: `bg_inode_bitmap for inode ${number}`, offset: this.offset(number) };
+		return { ...inode, problem: { code: 'ERR_CORRUPT', message: `ext4: inode ${number} is marked as free`, details } };
 	}
 
 	/** Valid until the next read of the filesystem. */
@@ -90,7 +93,10 @@ export class Inodes {
 		return { core: this.core, inode, seed, from, to, visited, next: 0 };
 	}
 
-	/** Bytes that hold an inode in use, from `#at` on. */
+	/**
+	 * Bytes that hold an inode, from `#at` on. A name may lead to one that the bitmap calls free: Linux shows it when it
+	 * looks like a file, and so does Strata, because a damaged bitmap must not hide files. `inode()` tells the damage.
+	 */
 	#locate(number: number): Uint8Array {
 		if (this.isTouched(number)) {
 			const raw = this.#overlaid(number);
@@ -98,10 +104,12 @@ export class Inodes {
 			this.#at = 0;
 			return raw;
 		}
-		if (!this.#isUsed(number)) {
+		const bytes = this.#stored(number);
+		const isFile = le16(bytes, this.#at + MODE) !== 0 && le16(bytes, this.#at + LINKS_COUNT) !== 0;
+		if (!isFile && !this.#isUsed(number)) {
 			corrupt('ext4', `bg_inode_bitmap for inode ${number}`, this.offset(number), 'an inode in use', 'free');
 		}
-		return this.#stored(number);
+		return bytes;
 	}
 
 	#stored(number: number): Uint8Array {
