@@ -1,6 +1,6 @@
 // Opens a real VS Code with Strata: the desktop's when there is one, else VS Code in the browser. Ctrl+C ends it.
 // Everything is in a temporary profile; the list of machines as well. What is snapshotted is real.
-// usage: npm start [-- --browser] [--port N]
+// usage: npm start [-- --browser] [--port N] [--vsix FILE]
 import { spawn, spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,12 @@ const OLDEST = [1, 109];
 const DEFAULT_PORT = 8484;
 
 const { values } = parseArgs({
-	options: { browser: { type: 'boolean', default: false }, port: { type: 'string' } },
+	options: {
+		browser: { type: 'boolean', default: false },
+		port: { type: 'string' },
+		/** An extension that is packed already. */
+		vsix: { type: 'string' },
+	},
 });
 
 const base = mkdtempSync(join(tmpdir(), 'strata-'));
@@ -96,10 +101,10 @@ function findDesktopCode() {
 
 async function openInBrowser() {
 	await setUpForBrowser();
-	build('package');
+	if (values.vsix === undefined) build('package');
 	const { addressOf, installExtension, layOut, startServer } = await import('../test/vscode/lib/server.mjs');
 	const folders = layOut(join(base, 'vscode'));
-	installExtension(folders, join(repository, 'dist', 'strata.vsix'));
+	installExtension(folders, values.vsix ?? join(repository, 'dist', 'strata.vsix'));
 	// Without a password every user of this machine would have a shell.
 	const password = Array.from({ length: 4 }, () => String(randomInt(10_000)).padStart(4, '0')).join('-');
 	const options = {

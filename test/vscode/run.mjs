@@ -1,7 +1,16 @@
 // Runs the end-to-end tests in a real VS Code, one after the other, each in a process and a home of its own.
 // usage: node test/vscode/run.mjs [--no-build] [--vsix FILE] [--json FILE] [NAME...]     (names: parts of files in e2e/)
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+	copyFileSync,
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	readFileSync,
+	readdirSync,
+	rmSync,
+	writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import process from 'node:process';
@@ -47,6 +56,9 @@ if (files.length === 0) {
 
 // Short, for the sockets below; removed whatever happens.
 const root = mkdtempSync(join(tmpdir(), 'se-'));
+// A build meanwhile must not take it away.
+const packed = join(root, 'strata.vsix');
+copyFileSync(vsix, packed);
 let current;
 process.on('exit', () => {
 	if (current) killGroup(current, 'SIGKILL');
@@ -78,7 +90,7 @@ async function runFile(file, index) {
 	const child = spawn(process.execPath, [join(here, 'e2e', file)], {
 		detached: true,
 		stdio: ['ignore', 'inherit', 'inherit'],
-		env: { ...process.env, STRATA_E2E: JSON.stringify({ name, base, results, vsix, repository }) },
+		env: { ...process.env, STRATA_E2E: JSON.stringify({ name, base, results, vsix: packed, repository }) },
 	});
 	current = child;
 	const timer = setTimeout(() => killGroup(child, 'SIGTERM'), FILE_LIMIT_MS);

@@ -1,7 +1,7 @@
 // One end-to-end test file: a fresh VS Code with Strata installed, and steps that are told as `ok` or `FAIL`.
 // Run by ../run.mjs, which gives it a folder to live in and sums up.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { chromium } from 'playwright-core';
@@ -26,7 +26,7 @@ const CHROMIUM_ARGUMENTS = [
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(130));
 
 /** What run.mjs passes on: `{ name, base, results, vsix, repository }`. */
-const run = JSON.parse(process.env.STRATA_E2E ?? 'null');
+export const run = JSON.parse(process.env.STRATA_E2E ?? 'null');
 if (run === null) throw new Error('run end-to-end tests by: node test/vscode/run.mjs NAME');
 
 /**
@@ -55,39 +55,15 @@ export async function journey(options, body) {
 	const folders = layOut(run.base);
 	const folder = join(run.base, 'work');
 	mkdirSync(folder, { recursive: true });
-	mkdirSync(run.results, { recursive: true });
 	// Chromium's profile, and whatever else this process makes.
 	process.env.TMPDIR = folders.temporary;
 
-	const results = [];
-	const save = () => writeFileSync(join(run.results, 'steps.json'), JSON.stringify(results, null, '\t'));
 	let workbench;
-	const step = async (name, action, limit = 120_000) => {
-		const started = Date.now();
-		const result = { name, passed: true, milliseconds: 0 };
-		results.push(result);
-		try {
-			await withLimit(action(), limit);
-		} catch (error) {
-			result.passed = false;
-			result.error = String(error?.stack ?? error);
-			await workbench?.screenshot(`FAIL ${name}`).catch(() => undefined);
-			// What it left open must not fail the next step.
-			for (let presses = 0; presses < 3; presses++)
-				await workbench?.page.keyboard.press('Escape').catch(() => undefined);
-		}
-		result.milliseconds = Date.now() - started;
-		console.log(
-			`${result.passed ? 'ok  ' : 'FAIL'} ${run.name} › ${name} (${(result.milliseconds / 1000).toFixed(1)} s)`,
-		);
-		if (!result.passed) console.log(result.error.replace(/^/gm, '       '));
-		save();
-		return result.passed;
-	};
-	const need = async (name, action, limit) => {
-		if (!(await step(name, action, limit))) throw new StepFailed();
-	};
-
+	const { step, need, finish } = tellSteps(async name => {
+		await workbench?.screenshot(`FAIL ${name}`);
+		// What the step left open must not fail the next one.
+		for (let presses = 0; presses < 3; presses++) await workbench?.page.keyboard.press('Escape');
+	});
 	let server;
 	let browser;
 	try {
@@ -95,7 +71,7 @@ export async function journey(options, body) {
 			await options.prepare?.(folder);
 			if (options.extension !== 'none') installExtension(folders, run.vsix);
 			server = await startServer({ folders, ...options });
-			browser = await chromium.launch({ executablePath: chromiumPath(), args: CHROMIUM_ARGUMENTS });
+			browser = await launchBrowser();
 		});
 		const context = await browser.newContext({ viewport: options.viewport ?? { width: 1400, height: 900 } });
 		context.setDefaultTimeout(15_000);
@@ -113,7 +89,7 @@ export async function journey(options, body) {
 			workbench = await openWindow();
 		});
 		const strata = (...args) =>
-			spawnSync(process.execPath, [join(run.repository, 'dist', 'cli.cjs'), ...args], {
+			spawnSync(process.execPath, [commandLine(folders), ...args], {
 				env: environmentOf(folders, options.environment),
 				encoding: 'utf8',
 				stdio: ['ignore', 'pipe', 'pipe'],
@@ -129,12 +105,58 @@ export async function journey(options, body) {
 		if (server) writeFileSync(join(run.results, 'server.log'), server.log());
 		await browser?.close();
 		await server?.stop();
-		save();
+		finish();
 	}
-	process.exitCode = results.every(result => result.passed) ? 0 : 1;
 }
 
-class StepFailed extends Error {}
+/**
+ * Steps that are told and counted. A file without a window of its own begins with this.
+ * @param {(name: string) => Promise<unknown> | undefined} [onFailure] keeps evidence
+ */
+export function tellSteps(onFailure) {
+	mkdirSync(run.results, { recursive: true });
+	const results = [];
+	const save = () => writeFileSync(join(run.results, 'steps.json'), JSON.stringify(results, null, '\t'));
+	const step = async (name, action, limit = 120_000) => {
+		const started = Date.now();
+		const result = { name, passed: true, milliseconds: 0 };
+		results.push(result);
+		try {
+			await withLimit(action(), limit);
+		} catch (error) {
+			result.passed = false;
+			result.error = String(error?.stack ?? error);
+			await onFailure?.(name)?.catch(() => undefined);
+		}
+		result.milliseconds = Date.now() - started;
+		console.log(
+			`${result.passed ? 'ok  ' : 'FAIL'} ${run.name} › ${name} (${(result.milliseconds / 1000).toFixed(1)} s)`,
+		);
+		if (!result.passed) console.log(result.error.replace(/^/gm, '       '));
+		save();
+		return result.passed;
+	};
+	const need = async (name, action, limit) => {
+		if (!(await step(name, action, limit))) throw new StepFailed();
+	};
+	const finish = () => {
+		save();
+		process.exitCode = results.every(result => result.passed) ? 0 : 1;
+	};
+	return { step, need, finish };
+}
+
+export class StepFailed extends Error {}
+
+/** The program that came with the installed extension. */
+function commandLine({ extensions }) {
+	const folder = readdirSync(extensions).find(name => name.startsWith('strata.strata-'));
+	return join(extensions, folder ?? 'strata.strata', 'dist', 'cli.cjs');
+}
+
+export function launchBrowser() {
+	return chromium.launch({ executablePath: chromiumPath(), args: CHROMIUM_ARGUMENTS });
+}
 
 /** The system's, or (on Ubuntu, where that is a snap) the one that the set-up downloaded. */
 function chromiumPath() {
