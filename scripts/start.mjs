@@ -114,6 +114,7 @@ async function openInBrowser() {
 		idleSeconds: null,
 		settings: {
 			'workbench.startupEditor': 'readme',
+			'workbench.secondarySideBar.defaultVisibility': 'hidden',
 			'chat.disableAIFeatures': true,
 			'files.simpleDialog.enable': true,
 		},
