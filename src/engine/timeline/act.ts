@@ -51,8 +51,7 @@ export async function act(
 		const outcome = await body(context);
 		return { ...outcome, milliseconds: Math.round(performance.now() - started), warnings: context.warnings };
 	} catch (error) {
-		await bringToRest(context, error);
-		throw error;
+		throw await bringToRest(context, error);
 	}
 }
 
@@ -88,17 +87,23 @@ export async function perform(
 	});
 }
 
-/** After a failure: finish or take back what was begun, as settling after a kill would. */
-async function bringToRest(context: Context, error: unknown): Promise<void> {
+/**
+ * After a failure: finish or take back what was begun, as settling after a kill would.
+ *
+ * @returns the failure, with what became of the action.
+ */
+async function bringToRest(context: Context, error: unknown): Promise<unknown> {
 	const { open } = readJournal(context.lock.journal);
-	if (!open) return;
+	if (!open) return error;
 	const because = error instanceof Error ? error.message : String(error);
 	try {
-		await settleOpen(context, open);
+		const done = await settleOpen(context, open);
+		if (!EngineError.is(error)) return error;
+		return new EngineError(error.code, `${because}. ${done.join(' ')}`, error.details, { cause: error });
 	} catch (second) {
-		if (!EngineError.is(second)) throw second;
+		if (!EngineError.is(second)) return second;
 		const message = `${because}; and the machine could not be brought to rest: ${second.message}. Do not start it; settle it first`;
-		throw new EngineError('ERR_UNSETTLED', message, second.details, { cause: error });
+		return new EngineError('ERR_UNSETTLED', message, second.details, { cause: error });
 	}
 }
 

@@ -166,7 +166,7 @@ export function factsOfMade(begin: BeginRecord, moment: Moment): SnapshotFacts {
 /** End an action that reached its new state, and write down what that changed. */
 export function endDone(context: Context, begin: BeginRecord, made: Moment | undefined): void {
 	const journal = readJournal(context.lock.journal);
-	const base = { type: 'end' as const, action: begin.action, verb: begin.verb, outcome: 'done' as const };
+	const base = endOf(begin, 'done');
 	const facts = made === undefined ? [] : [factsOfMade(begin, made)];
 	switch (begin.verb) {
 		case 'take':
@@ -189,8 +189,12 @@ export function endDone(context: Context, begin: BeginRecord, made: Moment | und
 }
 
 /** End an action whose disks are as they were. */
-export function endUndone(context: Context, begin: BeginRecord, outcome: EndRecord['outcome'] = 'undone'): void {
-	append(context, { type: 'end', action: begin.action, verb: begin.verb, outcome });
+export function endUndone(context: Context, begin: BeginRecord): void {
+	append(context, endOf(begin, 'undone'));
+}
+
+export function endOf(begin: BeginRecord, outcome: EndRecord['outcome']) {
+	return { type: 'end' as const, action: begin.action, verb: begin.verb, outcome };
 }
 
 /** Delete a snapshot of one disk, by id and, when it is text, by name. */

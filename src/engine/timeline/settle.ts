@@ -6,7 +6,7 @@
  * counts and flags, hold the active L1 table against the recorded ones, repeat what was cut off, sweep what is half-made.
  * Every step may itself be cut off and done again.
  */
-import { checkImage } from '../machine/qemu-img.js';
+import { applySnapshot, checkImage } from '../machine/qemu-img.js';
 import { EngineError } from '../util/errors.js';
 import { textFromRaw } from '../util/names.js';
 import {
@@ -14,6 +14,7 @@ import {
 	applyTarget,
 	deleteOn,
 	endDone,
+	endOf,
 	endUndone,
 	factsOfMade,
 	madeBy,
@@ -124,19 +125,45 @@ async function concludeRollback(context: Context, { begin, safe }: Open): Promis
 		return [`The ${verb} had not changed the disk; its safety snapshot is gone.`];
 	}
 	if (found.some(each => each !== 'new')) {
-		await applyTarget(context, begin);
-		await repair(context);
-		const again = standings();
-		if (again.some(each => each !== 'new')) {
-			throw new EngineError(
-				'ERR_UNSETTLED',
-				`the ${verb} could not be finished: after repeating it the disk is not at the snapshot. The safety snapshot "${begin.making}" has what was there before`,
-			);
+		try {
+			await applyTarget(context, begin);
+		} catch (error) {
+			// A machine that runs may stop later. Anything else will fail again: then the other disks go back as well.
+			if (!EngineError.is(error) || error.code === 'ERR_BUSY') throw error;
+			await takeBack(context, begin);
+			const why = `The ${verb} could not be finished (${error.message}), so all disks were put back to what they were.`;
+			if (standings().some(each => each !== 'old')) throw unsettled(verb, begin);
+			using machine = Machine.open(context.source);
+			append(context, { ...endOf(begin, 'undone'), made: [factsOfMade(begin, madeMoment(machine, begin))] });
+			return [why];
 		}
+		await repair(context);
+		if (standings().some(each => each !== 'new')) throw unsettled(verb, begin);
 	}
 	using machine = Machine.open(context.source);
 	endDone(context, begin, madeMoment(machine, begin));
 	return [`The ${verb} was finished; "${begin.making}" keeps what was there before.`];
+}
+
+/** Make the current state of every disk that of the safety snapshot. */
+async function takeBack(context: Context, begin: BeginRecord): Promise<void> {
+	for (const { path, id } of safetySnapshots(context, begin)) {
+		await applySnapshot(context.host.tools, path, id, context.lock.marker);
+	}
+	await repair(context);
+}
+
+function safetySnapshots(context: Context, begin: BeginRecord): { path: string; id: string }[] {
+	using machine = Machine.open(context.source);
+	const { onDisk } = madeMoment(machine, begin);
+	return onDisk.flatMap((snapshot, index) =>
+		snapshot ? [{ path: context.source.disks[index]!.path, id: snapshot.id }] : [],
+	); // OK: one for each disk.
+}
+
+function unsettled(verb: string, begin: BeginRecord): EngineError {
+	const message = `the ${verb} could neither be finished nor taken back. The safety snapshot "${begin.making}" has what was there before`;
+	return new EngineError('ERR_UNSETTLED', message);
 }
 
 /** Somebody wrote to the disk after the action was cut off: that work is not thrown away, whatever it is based on. */
@@ -146,10 +173,7 @@ function leave(context: Context, begin: BeginRecord): string[] {
 		moment.onDisk.some((snapshot, index) => snapshot !== undefined && snapshot === madeBy(machine, begin)[index]),
 	);
 	append(context, {
-		type: 'end',
-		action: begin.action,
-		verb: begin.verb,
-		outcome: 'left',
+		...endOf(begin, 'left'),
 		made: made.map(moment => factsOfMade(begin, moment)),
 		position: null,
 	});

@@ -1,6 +1,7 @@
 /** Whether a source can be used, and if not, what happened and what to do next. Reads no guest data beyond the first sectors. */
 import { existsSync, statSync } from 'node:fs';
 import type { SourceRecord } from '../../shared/engine-api.js';
+import { stateOf } from '../machine/processes.js';
 import { inUseHint } from '../machine/qemu-img.js';
 import { EngineError } from '../util/errors.js';
 import { textFromRaw } from '../util/names.js';
@@ -77,6 +78,10 @@ function checkWork(host: Host, source: Source): Status | undefined {
 	for (const path of lockPaths(host, source)) {
 		const owner = readLock(path);
 		if (owner === undefined) continue;
+		if (stateOf(owner) === 'elsewhere') {
+			const text = `Strata is ${owner.action} on ${owner.host}, or was cut off there. If it does not run there any more, delete ${shown(path)}.`;
+			return { status: 'inUse', statusText: text };
+		}
 		if (isAtWork(owner)) return { status: 'inUse', statusText: `Strata is ${owner.action}.` };
 		// The lock of a dead owner on behalf of another machine that shares this disk.
 		if (owner.journal !== journal && readJournal(owner.journal).open) return unsettled(owner.action);

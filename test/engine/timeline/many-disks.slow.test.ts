@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { readTimeline } from '../../../src/engine/timeline/snapshots.js';
 import type { Source } from '../../../src/engine/timeline/source.js';
@@ -103,5 +104,31 @@ suite('a machine of several disks', () => {
 		);
 		for (const path of [a, b]) assertClean(path);
 		assert.equal(readTimeline(box.host, source).source.status, 'ready');
+	});
+
+	test('a rollback that one disk refuses is taken back on the others', async () => {
+		using box = new Sandbox();
+		const { a, b, source } = pair(box);
+		const one = await takeSnapshot(box.host, source, { label: 'one' });
+		for (const path of [a, b]) write(path, 2, 0, 65536);
+		const before = [contentOf(a), contentOf(b)];
+		// A qemu-img that cannot apply the snapshot with the id 2, which is "one" on the second disk alone.
+		const program = box.path('qemu-img');
+		writeFileSync(
+			program,
+			'#!/bin/sh\n[ "$1 $3 $4" = "snapshot -a 2" ] && { echo "qemu-img: no luck" >&2; exit 1; }\nexec qemu-img "$@"\n',
+		);
+		chmodSync(program, 0o755);
+		const host = { ...box.host, tools: { qemuImg: program } };
+		// The first disk has one snapshot only: its safety snapshot has the id 2, and needs another one before it.
+		await takeSnapshot(box.host, source, { label: 'two' });
+		await assert.rejects(rollBack(host, source, one.key), {
+			code: 'ERR_TOOL',
+			message: /no luck.*all disks were put back/,
+		});
+		assert.deepEqual([contentOf(a), contentOf(b)], before);
+		const { source: record, snapshots, undo: last } = readTimeline(box.host, source);
+		assert.deepEqual([record.status, last, snapshots.filter(({ safety }) => safety).length], ['ready', null, 1]);
+		for (const path of [a, b]) assertClean(path);
 	});
 });
