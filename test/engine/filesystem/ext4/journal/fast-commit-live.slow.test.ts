@@ -208,47 +208,50 @@ function make(mkfs: readonly string[]): LiveExt4 {
 	return LiveExt4.create({ mkfs: [...mkfs, '-O', 'fast_commit', '-J', 'size=8'], sizeMiB: 48 });
 }
 
+async function runScenarios(mkfs: readonly string[], wanted: RegExp): Promise<void> {
+	await using live = make(mkfs);
+	await live.mount();
+	const scenarios = Object.entries(SCENARIOS).filter(([name]) => wanted.test(name));
+	for (const [n, [, act]] of scenarios.entries()) {
+		const top = join(live.mountpoint, `folder ${n}`);
+		mkdirSync(top);
+		writeFileSync(join(top, 'old'), 'o'.repeat(20_000));
+		writeFileSync(join(top, 'gone'), 'g'.repeat(7000));
+		mkdirSync(join(top, 'empty'));
+		writeFileSync(join(top, 'hard1'), 'h');
+		linkSync(join(top, 'hard1'), join(top, 'hard2'));
+		run('sync', ['-f', top]); // A full commit: fast ones count from it.
+		act(top);
+		await live.snapshot(`s${n}`);
+	}
+	await live.unmount();
+	const without: string[] = [];
+	for (const [n, [name]] of scenarios.entries()) if (check(live, `s${n}`, `folder ${n}`) === 0) without.push(name);
+	const share = 1 - without.length / scenarios.length;
+	assert.ok(share > 0.7, `only full commits: ${without.join(', ')}`);
+}
+
+async function runRandom(): Promise<void> {
+	await using live = make(['-b', '4096']);
+	await live.mount();
+	const load = new Workload(live.mountpoint, randomFrom(SEED), { syncs: 0.9 });
+	let records = 0;
+	const count = 8;
+	load.run(60);
+	for (let n = 0; n < count; n++) {
+		run('sync', ['-f', live.mountpoint]);
+		load.run(25);
+		await live.snapshot(`s${n}`);
+	}
+	load.closeOrphans();
+	await live.unmount();
+	for (let n = 0; n < count; n++) records += check(live, `s${n}`);
+	assert.ok(records > 0, 'no fast commits: the test shows nothing');
+}
+
 describe('fast commits show what the mount showed', () => {
 	for (const [variant, mkfs, wanted] of VARIANTS) {
-		test(`each kind of record, ${variant}`, async () => {
-			await using live = make(mkfs);
-			await live.mount();
-			const scenarios = Object.entries(SCENARIOS).filter(([name]) => wanted.test(name));
-			for (const [n, [, act]] of scenarios.entries()) {
-				const top = join(live.mountpoint, `folder ${n}`);
-				mkdirSync(top);
-				writeFileSync(join(top, 'old'), 'o'.repeat(20_000));
-				writeFileSync(join(top, 'gone'), 'g'.repeat(7000));
-				mkdirSync(join(top, 'empty'));
-				writeFileSync(join(top, 'hard1'), 'h');
-				linkSync(join(top, 'hard1'), join(top, 'hard2'));
-				run('sync', ['-f', top]); // A full commit: fast ones count from it.
-				act(top);
-				await live.snapshot(`s${n}`);
-			}
-			await live.unmount();
-			const without: string[] = [];
-			for (const [n, [name]] of scenarios.entries()) if (check(live, `s${n}`, `folder ${n}`) === 0) without.push(name);
-			const share = 1 - without.length / scenarios.length;
-			assert.ok(share > 0.7, `only full commits: ${without.join(', ')}`);
-		});
+		test(`each kind of record, ${variant}`, () => runScenarios(mkfs, wanted));
 	}
-
-	test(`random work with many fsyncs (seed ${SEED})`, async () => {
-		await using live = make(['-b', '4096']);
-		await live.mount();
-		const load = new Workload(live.mountpoint, randomFrom(SEED), { syncs: 0.9 });
-		let records = 0;
-		const count = 8;
-		load.run(60);
-		for (let n = 0; n < count; n++) {
-			run('sync', ['-f', live.mountpoint]);
-			load.run(25);
-			await live.snapshot(`s${n}`);
-		}
-		load.closeOrphans();
-		await live.unmount();
-		for (let n = 0; n < count; n++) records += check(live, `s${n}`);
-		assert.ok(records > 0, 'no fast commits: the test shows nothing');
-	});
+	test(`random work with many fsyncs (seed ${SEED})`, runRandom);
 });
