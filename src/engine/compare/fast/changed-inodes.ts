@@ -51,8 +51,8 @@ export class ChangedInodes {
 	addDiffering(number: number): void {
 		const { sides } = this;
 		this.work.throwIfCancelled();
-		const a = liveInode(sides.a, number);
-		const b = liveInode(sides.b, number);
+		const a = sides.a.inode(number);
+		const b = sides.b.inode(number);
 		if (a && b) {
 			if (isValue(a) && isValue(b)) this.#checkValue(a, b);
 			else this.#addPair(number, a, b);
@@ -69,8 +69,8 @@ export class ChangedInodes {
 		const { sides } = this;
 		this.work.throwIfCancelled();
 		if (this.#isSameFile(bytes, at)) return;
-		const a = liveInode(sides.a, number);
-		const b = liveInode(sides.b, number);
+		const a = sides.a.inode(number);
+		const b = sides.b.inode(number);
 		if (!a || !b) {
 			// Damage: equal inodes, and only one is in use. A walk must meet it, or everything is walked.
 			this.addDiffering(number);
@@ -144,11 +144,6 @@ export class ChangedInodes {
 		if (a.size === b.size && (a.size === 0 || this.sameContent(a, b))) return;
 		throw new EngineError('ERR_UNSUPPORTED', `the attribute in inode ${a.number} changed`);
 	}
-}
-
-function liveInode(side: Ext4Side, number: number): Ext4Inode | undefined {
-	if (side.isNameless(number) || !side.filesystem.isLive(number)) return undefined;
-	return side.filesystem.inode(number);
 }
 
 /** Whether it holds a value of an attribute, and so has no name. */

@@ -6,12 +6,13 @@
  * It gives what walking both trees and comparing all bytes gives. It relies on sound counts of links and on '..'; the walk
  * has to meet every changed inode as often as it has names, and when it does not, the answer is thrown away.
  */
+import { COMPAT, INCOMPAT } from '../../filesystem/ext4/features.js';
 import { type EngineError } from '../../util/errors.js';
 import type { RawPath } from '../../util/names.js';
 import type { Work } from '../../util/work.js';
 import { isDamage, UnreadableSide } from '../change.js';
 import type { Changes } from '../changes.js';
-import type { Ext4Sides } from '../ext4-side.js';
+import type { Ext4Side, Ext4Sides } from '../ext4-side.js';
 import type { SameContent } from '../inodes.js';
 import type { BlockRanges } from './block-ranges.js';
 import { ChangedInodes } from './changed-inodes.js';
@@ -48,16 +49,29 @@ export function whyNotFast({ a, b }: Ext4Sides): string | undefined {
 	// Fields of an inode are read with these in mind.
 	const { superblock: p } = x;
 	const { superblock: q } = y;
-	const ignored = NEEDS_RECOVERY;
+	const ignored = INCOMPAT.needs_recovery; // Set while mounted.
 	if ((p.featureIncompat & ~ignored) !== (q.featureIncompat & ~ignored)) return 'the features of the filesystem differ';
 	if (p.creatorOs !== q.creatorOs || p.revLevel !== q.revLevel || p.firstInode !== q.firstInode) {
 		return 'the revision of the filesystem differs';
 	}
+	return whyNotSound(a) ?? whyNotSound(b);
+}
+
+/** Why the counts of a filesystem, of links and of inodes in use, may not be what its names say. */
+function whyNotSound({ filesystem }: Ext4Side): string | undefined {
+	const { featureCompat, featureIncompat, state } = filesystem.superblock;
+	if ((state & ERROR_STATE) !== 0) return 'the filesystem is marked as damaged';
+	if ((featureCompat & COMPAT.has_journal) === 0 && (state & CLEAN_STATE) === 0) {
+		return 'the filesystem has no journal and was not unmounted';
+	}
+	if ((featureIncompat & INCOMPAT.needs_recovery) !== 0 && !filesystem.replay)
+		return 'the journal could not be replayed';
 	return undefined;
 }
 
-/** INCOMPAT.needs_recovery: set while mounted. */
-const NEEDS_RECOVERY = 0x4;
+/** s_state */
+const CLEAN_STATE = 0x1;
+const ERROR_STATE = 0x2;
 
 /**
  * Compare, and put what differs into `changes`. When it fails, `changes` is as before.

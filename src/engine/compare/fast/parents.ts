@@ -34,7 +34,7 @@ function markAncestors(side: Ext4Side, directory: number, interesting: Set<numbe
 	const { filesystem } = side;
 	let here = directory;
 	for (let depth = 0; here !== filesystem.rootInode && depth < MAX_DEPTH; depth++) {
-		if (!filesystem.isLive(here) || filesystem.inode(here).kind !== 'directory') return;
+		if (side.inode(here)?.kind !== 'directory') return;
 		here = parentOf(side, here);
 		// OK to stop: what lies above is marked. It is the same on both sides, but above a directory that is itself changed.
 		if (interesting.has(here)) return;
@@ -88,11 +88,10 @@ class Search {
 	}
 
 	#readNames(directory: number): void {
-		const { filesystem } = this.side;
-		if (this.#read.has(directory) || !filesystem.isLive(directory)) return;
+		if (this.#read.has(directory)) return;
 		this.work.throwIfCancelled();
 		this.#read.add(directory);
-		if (filesystem.inode(directory).kind !== 'directory') return;
+		if (this.side.inode(directory)?.kind !== 'directory') return;
 		visitEntries(this.side, directory, inode => {
 			const left = this.#left.get(inode);
 			if (left === undefined) return;
