@@ -70,7 +70,7 @@ async function runHistory(seed: number): Promise<void> {
 	// over the file that has the block by then. What is read here is the same, but not what the mount showed.
 	const isLossy = journal.mkfs === 'fast_commit' && picked.some(arg => arg.includes('inline_data'));
 	const hasJournal = journal.mkfs !== '^has_journal';
-	const mkfs = random.pick(FILESYSTEMS.filter(args => hasJournal || !args.includes('-J')));
+	const mkfs = isLossy || (!hasJournal && picked.includes('-J')) ? [] : picked;
 	const imageOptions = random.pick(IMAGES);
 	const options: LiveExt4Options = {
 		sizeMiB: 48,
