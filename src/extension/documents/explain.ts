@@ -79,8 +79,6 @@ export function errorText(code: string, message: string): string {
 			return l10n.t('It could not be read: {0}', message);
 		case 'ERR_LIMIT':
 			return l10n.t('It is too large: {0}', message);
-		case 'ERR_BUSY':
-			return l10n.t('It is in use: {0}', message);
 		default:
 			return message;
 	}

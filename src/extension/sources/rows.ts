@@ -125,7 +125,8 @@ function volumeRow(entry: ListRecord): Row {
 	// OK: entryRow asked.
 	const { type, label, size, readable, problem, partitionName, partitionType, uuid } = entry.volume!;
 	const name = nameOf(entry.path);
-	const title = [type, label || partitionName].filter(part => part !== '').join(' ');
+	const given = label || partitionName;
+	const title = given.toLowerCase() === type ? type : [type, given].filter(part => part !== '').join(' ');
 	const description = [title, sizeText(size)].filter(Boolean).join(' · ');
 	return {
 		label: name,

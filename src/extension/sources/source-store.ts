@@ -82,6 +82,13 @@ export class SourceStore {
 		this.#changed.fire(id);
 	}
 
+	/** The timelines of all machines, one after the other: a machine's row says where it stands before it is opened. */
+	async loadTimelines(): Promise<void> {
+		for (const { record, timeline, error } of await this.load()) {
+			if (timeline === undefined && error === undefined && hasTimeline(record)) await this.reload(record.id);
+		}
+	}
+
 	/** Somebody looks: poll until the returned handle is disposed. */
 	watch(): { dispose(): void } {
 		this.#watchers++;
@@ -181,6 +188,11 @@ export class SourceStore {
 	#keep(id: string, machine: Machine): void {
 		if (this.#machines.has(id)) this.#machines.set(id, machine);
 	}
+}
+
+/** Without its image a machine has none. */
+function hasTimeline({ status }: SourceRecord): boolean {
+	return status !== 'missing' && status !== 'changed' && status !== 'error';
 }
 
 function asStrataError(error: unknown): StrataError {

@@ -40,7 +40,7 @@ export function registerSourcesView(services: Services): SourcesView {
 		if (!visible || seen) return;
 		seen = true;
 		void qemu.check();
-		void ensureExample(services);
+		void ensureExample(services).then(() => sources.loadTimelines());
 	};
 	context.subscriptions.push(
 		view,
@@ -48,6 +48,7 @@ export function registerSourcesView(services: Services): SourcesView {
 		sources.onDidChange(id => {
 			tree.refresh(id);
 			setState();
+			if (id === undefined && view.visible) void sources.loadTimelines();
 		}),
 		counts.onDidChange(id => tree.refresh(id)),
 		sizes.onDidChange(id => tree.refresh(id)),
