@@ -14,6 +14,7 @@ import { lineageOf } from './lineage.js';
 import { MachineLock } from './locking.js';
 import { Machine, type Moment } from './machine.js';
 import { requireOnAllDisks, requireRollback, requireSpace, requireUniqueName } from './refusals.js';
+import { settleOpen } from './settle.js';
 import { isSafety, lastRollback, nameOf, snapshotRecords } from './snapshots.js';
 import type { Source } from './source.js';
 import { UNWATCHED_VERB, type VerbWork } from './verb-work.js';
@@ -38,7 +39,7 @@ export async function takeSnapshot(
 		const { label, note = '' } = options;
 		checkNote(note);
 		const prepare = ({ machine, images, journal }: Prepared) => {
-			const lineage = lineageOf(machine, journal);
+			const lineage = lineageOf(machine, journal, { holdsItself: true });
 			checkLabel(label, snapshotRecords(machine, journal, lineage));
 			requireSpace(images, { snapshots: 1 });
 			for (const image of images) {
@@ -122,7 +123,7 @@ export async function renameSnapshot(host: Host, source: Source, key: string, la
 		using machine = Machine.open(source);
 		machine.moment(key);
 		const journal = readJournal(context.lock.journal);
-		const records = snapshotRecords(machine, journal, lineageOf(machine, journal));
+		const records = snapshotRecords(machine, journal, lineageOf(machine, journal, { holdsItself: true }));
 		checkLabel(
 			label,
 			records.filter(record => record.key !== key),
@@ -164,7 +165,7 @@ async function moveTo(
 	const { host, source } = context;
 	let name = '';
 	const prepare = ({ machine, images, journal }: Prepared) => {
-		const lineage = lineageOf(machine, journal);
+		const lineage = lineageOf(machine, journal, { holdsItself: true });
 		const moment = machine.moment(target(machine, journal));
 		requireOnAllDisks(machine, moment);
 		requireRollback(host, machine, images);
@@ -212,7 +213,7 @@ async function deleteMoment(context: Context, key: string): Promise<Omit<ActionR
 		requireUniqueName(machine, moment);
 		requireSpace(images, { snapshots: 0 });
 		name = nameOf(moment, journal);
-		const { parents, position, positionInferred } = lineageOf(machine, journal);
+		const { parents, position, positionInferred } = lineageOf(machine, journal, { holdsItself: true });
 		return {
 			verb: 'delete' as const,
 			target: key,
@@ -251,8 +252,11 @@ async function tidySafetySnapshots(context: Context): Promise<void> {
 		try {
 			await deleteMoment(context, key);
 		} catch (error) {
-			if (!EngineError.is(error) || readJournal(context.lock.journal).open) throw error;
-			context.warnings.push(`An old safety snapshot could not be deleted: ${error.message}`);
+			if (!EngineError.is(error)) throw error;
+			// The rollback itself is done: this must not make it look failed.
+			const { open } = readJournal(context.lock.journal);
+			const done = open ? await settleOpen(context, open) : [];
+			context.warnings.push([`An old safety snapshot could not be deleted: ${error.message}.`, ...done].join(' '));
 			return;
 		}
 	}

@@ -14,6 +14,7 @@ import {
 	takeSnapshot,
 	undo,
 } from '../../../src/engine/timeline/verbs.js';
+import { Killer } from './kill-fixture.js';
 import { Sandbox, assertClean, contentOf, listed, machineOf, qemuImg, write } from './machine-fixture.js';
 
 suite('odd images', () => {
@@ -131,6 +132,23 @@ suite('odd images', () => {
 		} finally {
 			execFileSync('umount', [mount]);
 		}
+	});
+
+	test('a safety snapshot that cannot be deleted does not make the rollback fail', async () => {
+		using box = new Sandbox({ keepSafetySnapshots: 1 });
+		const killer = new Killer(box.folder);
+		const path = box.image();
+		const source = machineOf(path);
+		const a = await takeSnapshot(box.host, source, { label: 'a' });
+		await rollBack(box.host, source, a.key);
+		// Writes of a rollback that has nothing to tidy, and one more: the first of the deletion.
+		const wide = { ...box.host, keepSafetySnapshots: 9 };
+		await killer.during({ file: path, at: 0 }, () => rollBack(wide, source, a.key));
+		const { writes } = killer;
+		const result = await killer.during({ file: path, at: writes + 6 }, () => rollBack(box.host, source, a.key));
+		assert.match(result.warnings.join(), /could not be deleted.*(was|not) deleted/);
+		assert.equal(readTimeline(box.host, source).source.status, 'ready');
+		assertClean(path);
 	});
 
 	test('safety snapshots beyond the number that is kept go, but not those that matter', async () => {
