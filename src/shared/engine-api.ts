@@ -54,7 +54,7 @@ export interface TimelineRecord {
 	/** Key of the snapshot that the current state grew from; null when not known. */
 	readonly position: string | null;
 	readonly positionInferred: boolean;
-	/** What `undo` would do; null when there is nothing to undo. */
+	/** What `undo` would do, by keys; null when there is nothing to undo. */
 	readonly undo: { readonly time: string; readonly rolledBackTo: string; readonly safetySnapshot: string } | null;
 	/** Why snapshots cannot be made in this source ("raw images hold no snapshots; …"); null when they can. */
 	readonly readOnlyReason: string | null;

@@ -135,10 +135,12 @@ export async function history(context: Context, address: string, path: string): 
 	const source = await context.source(address);
 	const call = context.call('Looking through snapshots');
 	const list = await context.engine.history(source, path, call).finally(() => call.done());
+	if (list.some(version => version.error)) context.partial();
 	if (context.json) return list.forEach(version => context.record(version));
 	for (const version of list) {
-		const what =
-			version.state === 'absent'
+		const what = version.error
+			? context.style.warning(`${version.error.code}: ${safe(version.error.message)}`)
+			: version.state === 'absent'
 				? context.style.muted('not there')
 				: `${formatSize(version.size).padStart(10)}  ${version.sha256.slice(0, 12)}`;
 		context.line(`${formatAge(version.time, Date.now()).padEnd(12)}  ${what}  ${version.names.map(safe).join(', ')}`);

@@ -43,7 +43,7 @@ export async function snapshots(context: Context, address: string, options: { si
 	for (const { name, note } of list) if (note) context.remark(`${safe(name)}: ${safe(note)}`);
 	if (timeline.undo)
 		context.remark(
-			`Rolled back to ${safe(timeline.undo.rolledBackTo)} ${formatAge(timeline.undo.time, now)}; undo: strata undo ${safe(address)}`,
+			`Rolled back to ${safe(names.get(timeline.undo.rolledBackTo) ?? timeline.undo.rolledBackTo)} ${formatAge(timeline.undo.time, now)}; undo: strata undo ${safe(address)}`,
 		);
 }
 

@@ -24,7 +24,12 @@ export interface Lineage {
 /** Above this many snapshots of unknown parentage none is guessed: the time grows with the square. */
 const MAX_GUESSES = 200;
 
-export function lineageOf(machine: Machine, journal: JournalState): Lineage {
+/** @param holdsItself the caller's own storage daemon holds the images, and has written nothing: the files are the truth. */
+export function lineageOf(
+	machine: Machine,
+	journal: JournalState,
+	{ holdsItself = false }: { readonly holdsItself?: boolean } = {},
+): Lineage {
 	const { moments } = machine;
 	const indexOf = new Map(moments.map((moment, index) => [moment.key, index]));
 	const parents = new Map<string, Parentage>();
@@ -49,7 +54,7 @@ export function lineageOf(machine: Machine, journal: JournalState): Lineage {
 		parents.set(key, guess ?? NOTHING);
 	}
 	if (gaveUp) notes.push('some parents could not be guessed: too many clusters differ, or a table is damaged');
-	return { parents, ...positionOf(machine, journal, indexOf, guesser), notes };
+	return { parents, ...positionOf(machine, journal, indexOf, guesser, holdsItself), notes };
 }
 
 const NOTHING: Parentage = { parent: null, inferred: false, candidates: [] };
@@ -75,11 +80,12 @@ function positionOf(
 	journal: JournalState,
 	indexOf: ReadonlyMap<string, number>,
 	guesser: Guesser,
+	holdsItself: boolean,
 ): Pick<Lineage, 'position' | 'positionInferred'> {
 	const { position } = journal;
 	const recorded = position === undefined ? null : surviving(position.key, indexOf, journal);
 	// The file does not show the current state while a hypervisor holds it, so nothing can be held against the record.
-	if (machine.images.some(image => inUseHint(image.path) === 'writer'))
+	if (!holdsItself && machine.images.some(image => inUseHint(image.path) === 'writer'))
 		return { position: recorded, positionInferred: false };
 	// Snapshots that somebody else made since: the current state may have grown from one of them.
 	const later = position === undefined ? [] : strangersSince(machine.moments, journal, Date.parse(position.time));
