@@ -95,7 +95,7 @@ async function runHistory(seed: number): Promise<void> {
 	await live.unmount();
 	const states: (string | undefined)[] = [...names, undefined];
 	const listings = new Map<string | undefined, Listing>();
-	for (const name of states) {
+	for (const name of hasJournal ? states : []) {
 		const shown = live.kernelListing(name);
 		listings.set(name, journal.mkfs === 'fast_commit' ? adaptDirectories(live, name, shown) : shown);
 	}
