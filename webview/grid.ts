@@ -4,12 +4,14 @@
  */
 import type { TimelineRow, TimelineRowContext, TimelineStrings } from '../src/shared/timeline-protocol.js';
 import { ROW_HEIGHT, drawGraph, drawLines, graphSize, type GraphSize } from './graph.js';
+import { MAX_LANES } from './lanes.js';
 import type { Item, TimelineState } from './timeline-state.js';
 
 /** Rows above and below what is in sight, so that a quick scroll shows no gap. */
 const OVERSCAN = 12;
 /** However large the screen, no more rows exist. */
 const MAX_ROWS = 110;
+const LANE_STEPS = [2, 4, 8, 16, MAX_LANES];
 
 export interface GridEvents {
 	select(id: string, how: 'single' | 'toggle' | 'range'): void;
@@ -33,6 +35,7 @@ export class Grid {
 	readonly #drawn = new Map<number, Drawn>();
 	#strings: TimelineStrings | undefined;
 	#size: GraphSize = graphSize(1, 0);
+	#lanes = 1;
 	#frame = 0;
 
 	constructor(
@@ -101,12 +104,12 @@ export class Grid {
 	}
 
 	#draw(): void {
-		const { items, laneCount } = this.state;
+		const { items } = this.state;
 		const { scrollTop, clientWidth } = this.element;
 		const top = Math.floor(scrollTop / ROW_HEIGHT);
 		const first = Math.max(0, top - OVERSCAN);
 		const last = Math.min(items.length, first + Math.min(MAX_ROWS, this.visibleRows + OVERSCAN * 2 + 1));
-		const size = graphSize(laneCount, clientWidth);
+		const size = graphSize(this.#lanesFor(items.slice(first, last)), clientWidth);
 		if (size.width !== this.#size.width || size.laneWidth !== this.#size.laneWidth) {
 			this.#size = size;
 			this.element.style.setProperty('--graph-width', `${size.width}px`);
@@ -129,6 +132,19 @@ export class Grid {
 		else this.element.removeAttribute('aria-activedescendant');
 		const [newest, oldest] = [items[top], items[Math.min(items.length, top + this.visibleRows) - 1]];
 		if (newest && oldest) this.events.scrolled(timeOf(newest), timeOf(oldest));
+	}
+
+	/** The graph grows by steps, and shrinks late: names do not jump with every branch that one scrolls past. */
+	#lanesFor(items: readonly Item[]): number {
+		let needed = 1;
+		for (const item of items) {
+			if (item.kind === 'row')
+				needed = Math.max(needed, item.lanes.lane + 1, (item.lanes.through.at(-1)?.lane ?? 0) + 1);
+		}
+		if (this.#lanes < needed || needed * 2 <= this.#lanes) {
+			this.#lanes = LANE_STEPS.find(step => needed <= step) ?? MAX_LANES;
+		}
+		return this.#lanes;
 	}
 
 	#forget(which: (index: number) => boolean): void {
@@ -203,7 +219,13 @@ export class Grid {
 			'aria-label',
 			[row.spoken, isBase && this.#strings?.base, isTarget && this.#strings?.target].filter(Boolean).join(', '),
 		);
-		element.title = [row.label, new Date(row.time).toLocaleString(), row.inferred && this.#strings?.guessed, row.note]
+		element.title = [
+			row.label,
+			new Date(row.time).toLocaleString(),
+			row.facts.join(' · '),
+			row.inferred && this.#strings?.guessed,
+			row.note,
+		]
 			.filter(Boolean)
 			.join('\n');
 		const graph = cell('graph', '');
@@ -296,5 +318,5 @@ function cell(className: string, text: string): HTMLElement {
 }
 
 function clock(iso: string): string {
-	return new Date(iso).toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' });
+	return new Date(iso).toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 }

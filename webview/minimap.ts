@@ -81,7 +81,7 @@ export class Minimap {
 		context.scale(scale, scale);
 		context.fillStyle = getComputedStyle(this.#canvas).color;
 		for (const [i, count] of counts.entries()) {
-			const height = count === 0 ? 0 : Math.max(2, Math.round((Math.log1p(count) / Math.log1p(most)) * (HEIGHT - 4)));
+			const height = count === 0 ? 0 : Math.max(2, Math.round(Math.sqrt(count / most) * (HEIGHT - 4)));
 			context.fillRect(i * BAR, HEIGHT - height, BAR - 1, height);
 		}
 	}

@@ -31,8 +31,6 @@ export class TimelineState {
 	/** What is drawn, from the top. */
 	items: readonly Item[] = [];
 	matchCount = 0;
-	/** Lanes of the whole graph: were it those in sight, names would jump while one scrolls. */
-	laneCount = 1;
 	#anchor: string | null = null;
 	/** What every key of the filter asks of each row, worked out once. */
 	#texts: readonly { readonly text: string; readonly day: string }[] = [];
@@ -84,10 +82,6 @@ export class TimelineState {
 				parent: visibleAncestor(row, visible, this.#byId),
 				group: group.get(row.source) ?? 0,
 			})),
-		);
-		this.laneCount = lanes.reduce(
-			(most, { lane, through }) => Math.max(most, lane + 1, (through.at(-1)?.lane ?? 0) + 1),
-			1,
 		);
 		const items: Item[] = [];
 		const places = new Map<string, { row: number; item: number }>();

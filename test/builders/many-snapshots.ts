@@ -41,7 +41,8 @@ export function makeManySnapshots(path: string, count: number, end = Date.now() 
 		names.push(`before-${WORDS[Math.floor(random() * WORDS.length)]!.replaceAll(' ', '-')}-${index}`); // OK: below the length.
 		position = index;
 	}
-	const ages = names.map(() => random() ** 3);
+	// Busy days, quiet weeks.
+	const ages = names.map(() => random() ** 40);
 	const scale = (2 * 365 * 86_400) / ages.reduce((sum, age) => sum + age, 0);
 	let time = end / 1000 - ages.reduce((sum, age) => sum + age * scale, 0);
 	const snapshots = names.map((name, index): SnapshotDescription => {

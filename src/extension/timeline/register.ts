@@ -25,7 +25,9 @@ export function registerTimeline(services: Services, sourcesView: SourcesView): 
 
 	const fill = (panel: vscode.WebviewPanel) => {
 		open = panel;
-		panel.iconPath = vscode.Uri.joinPath(context.extensionUri, 'media', 'strata.svg');
+		// A tab's icon is a picture: it does not take the colour of the text.
+		const icon = (theme: string) => vscode.Uri.joinPath(context.extensionUri, 'media', `strata-${theme}.svg`);
+		panel.iconPath = { light: icon('light'), dark: icon('dark') };
 		const page = new TimelinePage(services, panel.webview, reveal);
 		page.visible = panel.visible;
 		panel.onDidChangeViewState(() => (page.visible = panel.visible));
