@@ -44,7 +44,7 @@ export class BlockRanges {
 	/** Whether any of the `count` blocks from `block` is in the set. */
 	touches(block: number, count: number): boolean {
 		const i = this.firstAfter(block);
-		return i < this.length && this.starts[i]! < block + count; // OK: i is inside.
+		return count > 0 && i < this.length && this.starts[i]! < block + count; // OK: i is inside.
 	}
 
 	/** Index of the first range that ends after `block`; `length` when there is none. */
