@@ -30,8 +30,12 @@ export default tseslint.config(
 				{ selector: 'ExportDefaultDeclaration', message: 'Named exports only.' },
 				{
 					// What esbuild makes of it for Node 20 keeps the error of an earlier round, and throws it again in the next.
-					selector:
-						':matches(ForStatement, ForOfStatement, ForInStatement, WhileStatement, DoWhileStatement) VariableDeclaration[kind=/using/]',
+					selector: ['', '> TryStatement > BlockStatement ', '> IfStatement > BlockStatement ', '> BlockStatement ']
+						.map(
+							inner =>
+								`:matches(ForStatement, ForOfStatement, ForInStatement, WhileStatement, DoWhileStatement) > BlockStatement ${inner}> VariableDeclaration[kind=/using/]`,
+						)
+						.join(', '),
 					message: 'No `using` inside a loop: put the body into a function.',
 				},
 			],

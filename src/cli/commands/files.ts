@@ -6,6 +6,8 @@ import { modeLetters } from '../../engine/compare/properties.js';
 import { rawFromText, textFromRaw } from '../../engine/util/names.js';
 import { listRecord } from '../../engine/tree/records.js';
 import { walk } from '../../engine/tree/walk.js';
+import type { MachineTree } from '../../engine/tree/file-tree.js';
+import type { StateRef } from '../../shared/engine-api.js';
 import type { ListRecord } from '../../shared/records.js';
 import type { Context } from '../context.js';
 import { formatAge, formatSize, safe } from '../style.js';
@@ -29,7 +31,7 @@ export async function ls(
 ): Promise<void> {
 	const state = await context.state(address);
 	const print = printer(context, options.long === true);
-	await context.engine.withTree(state, tree => {
+	await sayWhereElse(context, state, address, path, tree => {
 		const raw = rawFromText(path);
 		const top = tree.stat(raw);
 		if (top.kind !== 'directory') return print.entry(listRecord(tree, top));
@@ -43,6 +45,28 @@ export async function ls(
 		}
 	});
 	print.flush();
+}
+
+/** Uses the tree of a state; a path that it lacks is looked for in the other snapshots, and the error says where it is. */
+async function sayWhereElse(
+	context: Context,
+	state: StateRef,
+	address: string,
+	path: string,
+	use: (tree: MachineTree) => void | Promise<void>,
+): Promise<void> {
+	try {
+		await context.engine.withTree(state, use);
+	} catch (error) {
+		if (!EngineError.is(error, 'ERR_NOT_FOUND')) throw error;
+		const where = await context.engine.whereElse(state, path);
+		if (where.length === 0) throw error;
+		const source = address.includes('@') ? address.slice(0, address.lastIndexOf('@')) : address;
+		const list = where.map(name => `${source}@${name}`).join(', ');
+		throw new EngineError('ERR_NOT_FOUND', `no ${path} in ${address} (it is in ${list})`, error.details, {
+			cause: error,
+		});
+	}
 }
 
 /** Lines are gathered: a write for each of 100,000 entries would cost more than finding them. */
@@ -88,7 +112,7 @@ export async function cat(context: Context, address: string, path: string): Prom
 	const { stdout } = context.streams;
 	// Bytes go to a terminal only when they are text: an escape sequence in a file must not drive it.
 	const guard = stdout.isTTY === true;
-	await context.engine.withTree(state, async tree => {
+	await sayWhereElse(context, state, address, path, async tree => {
 		using file = tree.openFile(rawFromText(path));
 		for (let at = 0; at < file.size; at += PIECE) {
 			const piece = Buffer.alloc(Math.min(PIECE, file.size - at));

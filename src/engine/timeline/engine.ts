@@ -29,7 +29,7 @@ import { CURRENT, parseAddress, resolveState } from './address.js';
 import { workFor } from './call-work.js';
 import { compareStates, historyOf, textDiffOf } from './compare-calls.js';
 import { exclusiveBytesOf } from './exclusive.js';
-import { factsOf, findPaths, listPath, propertiesOf, readPath, statPath } from './file-calls.js';
+import { factsOf, findPaths, hasPath, listPath, propertiesOf, readPath, statPath } from './file-calls.js';
 import { hostFrom, type Host } from './home.js';
 import { infoRecord } from './info.js';
 import { readJournal } from './journal.js';
@@ -54,6 +54,9 @@ export interface EngineHost {
 	/** False in a workspace that is not trusted: no program may be started. Default true. */
 	readonly trusted?: boolean;
 }
+
+/** A hint for a person is not worth opening more snapshots than that. */
+const MAX_LOOKED_AT = 30;
 
 export function createEngine(options: EngineHost): StrataEngine {
 	return new StrataEngine(options);
@@ -87,6 +90,19 @@ export class StrataEngine implements EngineApi, Disposable {
 			time: timeOf(moment.first),
 		}));
 		return { source: source.id, state: resolveState(named, snapshot) };
+	}
+
+	/** Names of states of the same machine that have a path, when this one does not: at most three, newest first. */
+	async whereElse(state: StateRef, path: string): Promise<readonly string[]> {
+		const source = this.#source(state.source);
+		const { snapshots } = await this.timeline(state.source);
+		const found: string[] = [];
+		for (const { key, name } of snapshots.slice(0, MAX_LOOKED_AT)) {
+			if (found.length === 3) break;
+			const exists = await this.#sessions.use(source, [key], machine => hasPath(machine.state(key).tree, path));
+			if (key !== state.state && exists) found.push(name);
+		}
+		return found;
 	}
 
 	/** The tree of a state, for callers in this process. It is closed when `use` is done. */

@@ -19,6 +19,17 @@ export function statPath(tree: MachineTree, path: string): ListRecord {
 	return listRecord(tree, tree.stat(rawFromText(path)));
 }
 
+/** Whether a tree has a path. What cannot be read counts as absent. */
+export function hasPath(tree: MachineTree, path: string): boolean {
+	try {
+		tree.stat(rawFromText(path));
+		return true;
+	} catch (error) {
+		if (EngineError.is(error)) return false;
+		throw error;
+	}
+}
+
 export function listPath(
 	tree: MachineTree,
 	path: string,

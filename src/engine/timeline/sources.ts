@@ -19,6 +19,7 @@ import type { DiskSpec } from '../../shared/engine-api.js';
 import { ioError } from '../io/file.js';
 import type { DiskImage } from '../image/image.js';
 import { EngineError } from '../util/errors.js';
+import { listVolumes } from '../volume/list-volumes.js';
 import { fingerprintOf, isSameImage, type Fingerprint } from './fingerprint.js';
 import { makeHome, type Host } from './home.js';
 import { syncFolder } from './journal.js';
@@ -166,9 +167,17 @@ function describeDisks(specs: readonly DiskSpec[], allowOutside: boolean, open: 
 		if (seen.has(real)) throw new EngineError('ERR_USAGE', `${spec.path} is named twice`, { file: spec.path });
 		seen.add(real);
 		using image = open(spec, allowOutside);
+		if (spec.format === undefined) requireDisk(image);
 		const { fixed, size, disk, keys }: Fingerprint = fingerprintOf(image);
 		return { path: spec.path, format: image.format, fingerprint: { fixed, size, disk, keys: [...keys] } };
 	});
+}
+
+/** Any file is a raw disk of sorts: without a format given, it must look like one. @throws EngineError `ERR_UNSUPPORTED`. */
+function requireDisk(image: DiskImage): void {
+	if (image.format !== 'raw' || listVolumes(image.current()).volumes.length > 0) return;
+	const message = `${image.path} does not look like a disk image: no format, partition table or filesystem is recognised. If it is a raw disk, say so with --format raw`;
+	throw new EngineError('ERR_UNSUPPORTED', message, { file: image.path });
 }
 
 function freeName(sources: readonly StoredSource[], path: string): string {

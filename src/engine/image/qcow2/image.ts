@@ -57,6 +57,8 @@ export class Qcow2Image implements DiskImage {
 		private readonly data: HostFile | undefined,
 		private readonly dataStamp: string | undefined,
 		readonly backing: DiskImage | undefined,
+		/** Why the snapshots are not known: the current state is readable all the same. */
+		readonly tableProblem: EngineError | undefined,
 	) {
 		this.geometry = geometryOf(header, (data ?? file).size);
 		this.tables = new Tables(file, header);
@@ -90,7 +92,7 @@ export class Qcow2Image implements DiskImage {
 		let backing: DiskImage | undefined;
 		try {
 			const stamp = file.stamp();
-			const { start, header, snapshots } = readStable(file);
+			const { start, header, snapshots, tableProblem } = readStable(file);
 			if (header.encryption !== 'none') {
 				throw new EngineError(
 					'ERR_ENCRYPTED',
@@ -112,7 +114,7 @@ export class Qcow2Image implements DiskImage {
 			if (header.backingName !== undefined) {
 				backing = surroundings.openBacking(header.backingName, header.backingFormat);
 			}
-			return new Qcow2Image(file, header, start, stamp, snapshots, data, data?.stamp(), backing);
+			return new Qcow2Image(file, header, start, stamp, snapshots, data, data?.stamp(), backing, tableProblem);
 		} catch (error) {
 			backing?.[Symbol.dispose]();
 			data?.[Symbol.dispose]();
@@ -132,6 +134,7 @@ export class Qcow2Image implements DiskImage {
 		if (this.header.corrupt) {
 			return 'the image is marked as corrupt; repair it with "qemu-img check -r all" first, on a copy';
 		}
+		if (this.tableProblem) return 'the snapshot table is damaged: copy what you need out of the image first';
 		return undefined;
 	}
 
@@ -276,23 +279,26 @@ export class Qcow2Image implements DiskImage {
 	}
 }
 
-/** Header and snapshot table that belong together: a table that was replaced while it was read is read again. */
+/**
+ * Header and snapshot table that belong together: a table that was replaced while it was read is read again. A damaged
+ * table is told, and hides the snapshots alone.
+ */
 function readStable(file: HostFile) {
 	let head = readHead(file);
 	for (let attempt = 0; attempt < MAX_READ_ATTEMPTS; attempt++) {
 		const header = decodeHeader(head);
 		let snapshots: Qcow2Snapshot[] | undefined;
-		let problem: unknown;
+		let tableProblem: EngineError | undefined;
 		try {
 			snapshots = readSnapshotTable(file, header);
 		} catch (error) {
-			problem = error;
+			if (!EngineError.is(error)) throw error;
+			tableProblem = error;
 		}
 		// OK: decodeHeader() found more than these bytes, or threw.
 		const start = head.subarray(0, RECHECKED_BYTES);
 		if (sameBytes(start, readStart(file))) {
-			if (!snapshots) throw problem;
-			return { start: new Uint8Array(start), header, snapshots };
+			return { start: new Uint8Array(start), header, snapshots: snapshots ?? [], tableProblem };
 		}
 		head = readHead(file);
 	}
@@ -311,7 +317,7 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 	return Buffer.compare(a, b) === 0;
 }
 
-function notesOf({ header, file, snapshots }: Qcow2Image): ImageNote[] {
+function notesOf({ header, file, snapshots, tableProblem }: Qcow2Image): ImageNote[] {
 	const notes: ImageNote[] = [];
 	const add = (kind: ImageNote['kind'], field: string, message: string) => notes.push({ kind, field, message });
 	if (header.dirty) {
@@ -319,6 +325,10 @@ function notesOf({ header, file, snapshots }: Qcow2Image): ImageNote[] {
 	}
 	if (header.corrupt) {
 		add('damage', 'incompatible_features', 'QEMU marked the image as corrupt (corrupt bit); what is read may be wrong');
+	}
+	if (tableProblem) {
+		const field = tableProblem.details.field ?? 'snapshot table';
+		add('damage', field, `the snapshots cannot be read (${tableProblem.message}); the current state can`);
 	}
 	const problem = refcountTableProblem(header, file.size);
 	if (problem !== undefined) add('damage', 'refcount_table_offset', `${problem}; its data can be read`);
