@@ -1,7 +1,6 @@
 /** `strata`: the engine on the command line. */
 import process from 'node:process';
 import { join } from 'node:path';
-import packageJson from '../../package.json' with { type: 'json' };
 import { run } from './run.js';
 
 // `strata ls | head` ends when head does.
@@ -10,15 +9,22 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 	throw error;
 });
 
-void run(process.argv.slice(2), {
-	streams: process,
-	environment: process.env,
-	version: packageJson.version,
-	host: { helper: join(__dirname, 'engine.cjs') },
-	interruptible,
-}).then(code => {
-	process.exitCode = code;
-});
+void main(process.argv.slice(2));
+
+async function main(args: readonly string[]): Promise<void> {
+	process.exitCode = await run(args, {
+		streams: process,
+		environment: process.env,
+		version: args.includes('-V') || args.includes('--version') ? await version() : '',
+		host: { helper: join(__dirname, 'engine.cjs') },
+		interruptible,
+	});
+}
+
+/** From the package's own description, which is large and otherwise never needed. */
+async function version(): Promise<string> {
+	return (await import('../../package.json', { with: { type: 'json' } })).default.version;
+}
 
 /** The first interrupt asks the work to end; it may be past the point where it can. The second ends the waiting, not the work. */
 function interruptible(): { signal: AbortSignal } & Disposable {

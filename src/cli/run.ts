@@ -1,7 +1,7 @@
 /** One run of the command line: arguments in, text or JSON out, an exit code. */
 import { cwd } from 'node:process';
 import { EngineError } from '../engine/util/errors.js';
-import { createEngine, type EngineHost, type StrataEngine } from '../engine/timeline/engine.js';
+import type { EngineHost, StrataEngine } from '../engine/timeline/engine.js';
 import type { Context, Streams } from './context.js';
 import { buildProgram, isHelp, usageError } from './program.js';
 import { ProgressLine } from './progress.js';
@@ -30,7 +30,7 @@ export async function run(args: readonly string[], options: RunOptions): Promise
 	const program = buildProgram(
 		options.version,
 		async work => {
-			engine = createEngine(options.host);
+			engine = (await import('../engine/timeline/engine.js')).createEngine(options.host);
 			await work(contextFor(engine));
 		},
 		text => streams.stdout.write(text),

@@ -1,4 +1,9 @@
-/** The engine as its callers see it: `EngineApi`, on top of everything below. */
+/**
+ * The engine as its callers see it: `EngineApi`, on top of everything below.
+ *
+ * What a call needs beyond opening a machine is imported when the call comes: a command that lists one folder takes less
+ * time than loading the rest would.
+ */
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import type {
@@ -18,31 +23,20 @@ import type {
 	TimelineRecord,
 } from '../../shared/engine-api.js';
 import type { HistoryRecord, InfoRecord, ListRecord } from '../../shared/records.js';
-import { RENDERERS, render, type Renderer } from '../compare/render.js';
-import { summarize } from '../compare/summary.js';
-import { discover } from '../machine/discover.js';
 import type { ToolPaths } from '../machine/tools.js';
 import type { MachineTree } from '../tree/file-tree.js';
 import { EngineError } from '../util/errors.js';
 import { rawFromText, textFromRaw } from '../util/names.js';
 import { CURRENT, parseAddress, resolveState } from './address.js';
 import { workFor } from './call-work.js';
-import { compareStates, historyOf, textDiffOf } from './compare-calls.js';
-import { exclusiveBytesOf } from './exclusive.js';
-import { factsOf, findPaths, hasPath, listPath, propertiesOf, readPath, statPath } from './file-calls.js';
 import { hostFrom, type Host } from './home.js';
-import { infoRecord } from './info.js';
 import { readJournal } from './journal.js';
 import { openDisk } from './machine.js';
-import { restoreToHost } from './restore.js';
-import { runVerb } from './run-verb.js';
+import { nameOf, timeOf } from './moment-names.js';
 import { Sessions, type OpenState } from './session.js';
-import { generationOf, nameOf, readTimeline, timeOf } from './snapshots.js';
 import { journalPath, pathSource, realImage, type Source } from './source.js';
 import { addSource, listSources, relocateSource, removeSource, sourceById } from './sources.js';
-import { sourceRecord } from './status.js';
 import type { VerbRequest } from './verb-request.js';
-import { renameSnapshot, setNote } from './verbs.js';
 
 export interface EngineHost {
 	/** Strata's home; without it, `$STRATA_HOME` or the platform's data folder. */
@@ -96,6 +90,7 @@ export class StrataEngine implements EngineApi, Disposable {
 	async whereElse(state: StateRef, path: string): Promise<readonly string[]> {
 		const source = this.#source(state.source);
 		const { snapshots } = await this.timeline(state.source);
+		const { hasPath } = await import('./file-calls.js');
 		const found: string[] = [];
 		for (const { key, name } of snapshots.slice(0, MAX_LOOKED_AT)) {
 			if (found.length === 3) break;
@@ -113,10 +108,12 @@ export class StrataEngine implements EngineApi, Disposable {
 	// Sources
 
 	async listSources(): Promise<readonly SourceRecord[]> {
+		const { sourceRecord } = await import('./status.js');
 		return listSources(this.#host).map(source => sourceRecord(this.#host, source));
 	}
 
 	async addMachine(options: Parameters<EngineApi['addMachine']>[0]): Promise<SourceRecord> {
+		const { sourceRecord } = await import('./status.js');
 		return sourceRecord(this.#host, addSource(this.#host, options, openDisk));
 	}
 
@@ -126,10 +123,12 @@ export class StrataEngine implements EngineApi, Disposable {
 	}
 
 	async relocateSource(source: string, disks: readonly DiskSpec[]): Promise<SourceRecord> {
+		const { sourceRecord } = await import('./status.js');
 		return sourceRecord(this.#host, relocateSource(this.#host, source, disks, openDisk));
 	}
 
 	async discover(options: Parameters<EngineApi['discover']>[0], call?: CallOptions): Promise<readonly FoundMachine[]> {
+		const { discover } = await import('../machine/discover.js');
 		const registered = new Map<string, string>();
 		for (const source of listSources(this.#host)) {
 			for (const disk of source.disks)
@@ -144,6 +143,7 @@ export class StrataEngine implements EngineApi, Disposable {
 	async info(state: StateRef): Promise<InfoRecord> {
 		const source = this.#source(state.source);
 		const inUse = await this.#sessions.inUse(source);
+		const { infoRecord } = await import('./info.js');
 		return this.#sessions.use(source, [state.state], opened =>
 			infoRecord(opened.machine, opened.state(state.state), inUse),
 		);
@@ -152,10 +152,12 @@ export class StrataEngine implements EngineApi, Disposable {
 	// The timeline and its verbs
 
 	async timeline(source: string): Promise<TimelineRecord> {
+		const { readTimeline } = await import('./snapshots.js');
 		return readTimeline(this.#host, this.#source(source));
 	}
 
 	async generation(source: string): Promise<string> {
+		const { generationOf } = await import('./snapshots.js');
 		return generationOf(this.#host, this.#source(source));
 	}
 
@@ -163,6 +165,7 @@ export class StrataEngine implements EngineApi, Disposable {
 		const source = this.#source(id);
 		// While a hypervisor writes, the tables in the file are not the truth.
 		const inUse = await this.#sessions.inUse(source);
+		const { exclusiveBytesOf } = await import('./exclusive.js');
 		return this.#sessions.use(source, [], ({ machine }) => exclusiveBytesOf(machine, inUse, workFor(call)));
 	}
 
@@ -187,10 +190,12 @@ export class StrataEngine implements EngineApi, Disposable {
 	}
 
 	async renameSnapshot(state: StateRef, label: string): Promise<void> {
+		const { renameSnapshot } = await import('./verbs.js');
 		await renameSnapshot(this.#host, this.#source(state.source), state.state, label);
 	}
 
 	async setNote(state: StateRef, note: string): Promise<void> {
+		const { setNote } = await import('./verbs.js');
 		await setNote(this.#host, this.#source(state.source), state.state, note);
 	}
 
@@ -201,14 +206,17 @@ export class StrataEngine implements EngineApi, Disposable {
 	// Files
 
 	async stat(state: StateRef, path: string): Promise<ListRecord> {
+		const { statPath } = await import('./file-calls.js');
 		return this.#read(state, ({ tree }) => statPath(tree, path));
 	}
 
 	async list(state: StateRef, path: string, page?: { readonly offset: number; readonly limit: number }) {
+		const { listPath } = await import('./file-calls.js');
 		return this.#read(state, ({ tree }) => listPath(tree, path, page ?? { offset: 0, limit: Infinity }));
 	}
 
 	async facts(state: StateRef, path: string): Promise<FileFacts> {
+		const { factsOf } = await import('./file-calls.js');
 		return this.#read(state, ({ tree }) => factsOf(tree, path));
 	}
 
@@ -217,21 +225,29 @@ export class StrataEngine implements EngineApi, Disposable {
 		path: string,
 		range?: { readonly offset: number; readonly length: number },
 	): Promise<ReadResult> {
+		const { readPath } = await import('./file-calls.js');
 		return this.#read(state, ({ tree }) => readPath(tree, path, range));
 	}
 
 	async properties(state: StateRef, path: string): Promise<string> {
+		const { propertiesOf } = await import('./file-calls.js');
 		return this.#read(state, ({ tree }) => propertiesOf(tree, path));
 	}
 
 	async render(state: StateRef, path: string, renderer: string, call?: CallOptions): Promise<string> {
+		const { RENDERERS, render } = await import('../compare/render.js');
+		const known = RENDERERS.find(each => each === renderer);
+		if (known === undefined) {
+			throw new EngineError('ERR_USAGE', `no renderer ${JSON.stringify(renderer)}; there are ${RENDERERS.join(', ')}`);
+		}
 		return this.#read(state, async ({ tree }) => {
 			using file = tree.openFile(rawFromText(path));
-			return await render(file, rendererNamed(renderer), workFor(call));
+			return await render(file, known, workFor(call));
 		});
 	}
 
 	async find(state: StateRef, query: string, limit: number, call?: CallOptions): Promise<readonly ListRecord[]> {
+		const { findPaths } = await import('./file-calls.js');
 		return this.#read(state, ({ tree }) => findPaths(tree, query, limit, workFor(call)));
 	}
 
@@ -241,12 +257,14 @@ export class StrataEngine implements EngineApi, Disposable {
 		options: Parameters<EngineApi['restore']>[2],
 		call?: CallOptions,
 	): Promise<RestoreResult> {
+		const { restoreToHost } = await import('./restore.js');
 		return this.#read(state, ({ tree }) => restoreToHost(tree, paths.map(rawFromText), options, workFor(call)));
 	}
 
 	// Comparing
 
 	async compare(a: StateRef, b: StateRef, options: CompareOptions = {}, call?: CallOptions): Promise<ComparisonRecord> {
+		const { compareStates } = await import('./compare-calls.js');
 		return this.#readBoth(a, b, (stateA, stateB) => ({
 			a,
 			b,
@@ -256,6 +274,7 @@ export class StrataEngine implements EngineApi, Disposable {
 
 	async summary(a: StateRef, b: StateRef, paths: readonly string[], call?: CallOptions): Promise<SummaryRecord> {
 		const { changes } = await this.compare(a, b, {}, call);
+		const { summarize } = await import('../compare/summary.js');
 		const wanted =
 			paths.length === 0
 				? changes
@@ -269,6 +288,7 @@ export class StrataEngine implements EngineApi, Disposable {
 	}
 
 	async history(source: string, path: string, call?: CallOptions): Promise<readonly HistoryRecord[]> {
+		const { historyOf } = await import('./compare-calls.js');
 		return historyOf(
 			this.#sessions,
 			this.#source(source),
@@ -283,6 +303,7 @@ export class StrataEngine implements EngineApi, Disposable {
 		b: StateRef,
 		change: { readonly path: string; readonly from?: string },
 	): Promise<string | undefined> {
+		const { textDiffOf } = await import('./compare-calls.js');
 		return this.#readBoth(a, b, (stateA, stateB) => textDiffOf(stateA, stateB, change));
 	}
 
@@ -315,16 +336,11 @@ export class StrataEngine implements EngineApi, Disposable {
 			);
 		}
 		const source = this.#source(id);
+		const { runVerb } = await import('./run-verb.js');
 		try {
 			return (await runVerb(this.#host, source, request, { helper: this.options.helper, ...call })) as T; // OK: each verb has its result, as VerbRequest says.
 		} finally {
 			this.#sessions.close(source);
 		}
 	}
-}
-
-function rendererNamed(name: string): Renderer {
-	const found = RENDERERS.find(renderer => renderer === name);
-	if (found) return found;
-	throw new EngineError('ERR_USAGE', `no renderer ${JSON.stringify(name)}; there are ${RENDERERS.join(', ')}`);
 }

@@ -5,7 +5,6 @@
  */
 import type { DiskImage, DiskView } from '../image/image.js';
 import { checkRange } from '../io/memory.js';
-import { inUseHint, isInUse } from '../machine/qemu-img.js';
 import type { MachineTree } from '../tree/file-tree.js';
 import { openMachineTree } from '../tree/machine-tree.js';
 import { EngineError } from '../util/errors.js';
@@ -202,6 +201,8 @@ export class Sessions implements Disposable {
 
 	/** Whether a hypervisor holds a disk of the machine. Starts QEMU's tool only where the host itself does not tell. */
 	async inUse(source: Source): Promise<boolean> {
+		// A snapshot is read whoever holds the image, so most readings never need it.
+		const { inUseHint, isInUse } = await import('../machine/qemu-img.js');
 		for (const { path } of source.disks) {
 			const hint = inUseHint(path);
 			if (hint === 'writer') return true;

@@ -5,15 +5,15 @@ import type { TimelineRecord } from '../../shared/engine-api.js';
 import type { SnapshotRecord } from '../../shared/records.js';
 import { readBytes } from '../io/source.js';
 import { FileSource } from '../io/file.js';
-import type { ImageSnapshot } from '../image/image.js';
 import { inUseHint } from '../machine/qemu-img.js';
 import { EngineError } from '../util/errors.js';
-import { rawFromBytes, textFromRaw } from '../util/names.js';
+import { textFromRaw } from '../util/names.js';
 import type { Host } from './home.js';
 import { JOURNAL_VERSION, journalStamp, readJournal, type JournalState } from './journal.js';
 import { lineageOf, type Lineage } from './lineage.js';
 import { isAtWork, readLock } from './lock.js';
 import { Machine, type Moment } from './machine.js';
+import { nameOf, timeOf } from './moment-names.js';
 import { journalPath, lockPaths, type Source } from './source.js';
 import { sourceRecord } from './status.js';
 import { sourcesStamp } from './sources.js';
@@ -72,18 +72,6 @@ export function snapshotRecords(machine: Machine, journal: JournalState, lineage
 		}))
 		.sort((a, b) => b.sec - a.sec || b.nsec - a.nsec || b.index - a.index)
 		.map(({ record }) => record);
-}
-
-/** The label that a person gave, else the image's own name; as text. */
-export function nameOf(moment: Moment, journal: JournalState): string {
-	const label = journal.labels.get(moment.key);
-	return textFromRaw(label === undefined ? moment.rawName : rawFromBytes(Buffer.from(label, 'utf8')));
-}
-
-/** ISO 8601 with nine digits, in UTC. What a hostile table says is cut to a time that exists. */
-export function timeOf(snapshot: ImageSnapshot): string {
-	const seconds = new Date(snapshot.dateSec * 1000).toISOString().slice(0, 19);
-	return `${seconds}.${String(Math.min(snapshot.dateNsec, 999_999_999)).padStart(9, '0')}Z`;
 }
 
 /** What undoing the last rollback needs, as long as its safety snapshot stands. */

@@ -13,9 +13,10 @@ import { checkLabel, labelText, safetyName } from './labels.js';
 import { lineageOf } from './lineage.js';
 import { MachineLock } from './locking.js';
 import { Machine, type Moment } from './machine.js';
+import { nameOf } from './moment-names.js';
 import { requireOnAllDisks, requireRollback, requireSpace, requireUniqueName } from './refusals.js';
 import { settleOpen } from './settle.js';
-import { isSafety, lastRollback, nameOf, snapshotRecords } from './snapshots.js';
+import { isSafety, lastRollback, snapshotRecords } from './snapshots.js';
 import type { Source } from './source.js';
 import { UNWATCHED_VERB, type VerbWork } from './verb-work.js';
 
