@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { asQcow2, openImage } from '../../../src/engine/image/open-image.js';
 import { readBytes } from '../../../src/engine/io/source.js';
-import { EngineError } from '../../../src/engine/util/errors.js';
+import { EngineError, type ErrorCode } from '../../../src/engine/util/errors.js';
 import { buildQcow2, expectedDisk, type Cluster, type Qcow2Description } from '../../builders/qcow2.js';
 import { TempFolder, qemuCheck, qemuDisk } from '../../oracles/qemu.js';
 import { checkView, isError, runImageSuite } from './image-suite.js';
@@ -134,8 +134,8 @@ suite('qcow2: kinds of images', () => {
 		});
 	}
 
-	test('an external data file', () => {
-		for (const raw of [false, true]) {
+	for (const raw of [false, true]) {
+		test(`an external data file, ${raw ? 'raw' : 'by its own table'}`, () => {
 			const description: Qcow2Description = {
 				clusters: [A, B, 'hole', 'zero', { fill: 3 }],
 				dataFile: { name: 'data.raw', raw },
@@ -150,8 +150,8 @@ suite('qcow2: kinds of images', () => {
 				],
 			);
 			assert.match(image.noSnapshotsReason!, /external data file/);
-		}
-	});
+		});
+	}
 
 	test('VM state is read from behind the disk', () => {
 		using image = openBuilt(MIXED).open();
@@ -307,9 +307,15 @@ suite('qcow2: what is damaged or not supported', () => {
 			[36, 0n, 'l1_size', 'ERR_CORRUPT'],
 			[36, 5_000_000n, 'l1_table_offset', 'ERR_LIMIT'],
 		] as const) {
-			using image = openBuilt(MIXED, bytes =>
-				at === 40 ? bytes.writeBigUInt64BE(value, at) : bytes.writeUInt32BE(Number(value), at),
-			).open();
+			openDamaged(
+				bytes => (at === 40 ? bytes.writeBigUInt64BE(value, at) : bytes.writeUInt32BE(Number(value), at)),
+				code,
+				field,
+			);
+		}
+
+		function openDamaged(change: (bytes: Buffer) => unknown, code: ErrorCode, field: string) {
+			using image = openBuilt(MIXED, change).open();
 			assert.throws(() => image.current(), isError(code, field));
 			checkView(image.atSnapshot('1'), disksOf(MIXED).get('1')!);
 		}
