@@ -17,7 +17,8 @@ export function shortAge(iso: string, now = Date.now()): string {
 	const days = Math.floor(age / DAY);
 	if (days === 1) return l10n.t('1 day');
 	if (days < 60) return l10n.t('{0} days', days);
-	return days < 730 ? l10n.t('{0} months', Math.floor(days / 30.4)) : l10n.t('{0} years', Math.floor(days / 365.25));
+	// From here on it is two years, whatever the leap years are.
+	return days < 731 ? l10n.t('{0} months', Math.floor(days / 30.4)) : l10n.t('{0} years', Math.floor(days / 365.25));
 }
 
 let relativeTime: Intl.RelativeTimeFormat | undefined;

@@ -213,17 +213,11 @@ await journey({}, async ({ workbench, step, need, page, folder, strata }) => {
 	});
 
 	await step('and at 200 %, and in a narrow view', async () => {
-		await workbench.changeSettings({ 'window.zoomLevel': 0 });
-		const session = await page.context().newCDPSession(page);
-		await session.send('Emulation.setDeviceMetricsOverride', {
-			width: 700,
-			height: 450,
-			deviceScaleFactor: 2,
-			mobile: false,
-		});
+		// What a page of 1400 × 900 has at 200 %.
+		await page.setViewportSize({ width: 700, height: 450 });
 		await page.waitForTimeout(1000);
 		await workbench.screenshot('zoom-200');
-		await session.send('Emulation.clearDeviceMetricsOverride');
+		await page.setViewportSize({ width: 1400, height: 900 });
 		await workbench.closeAllEditors();
 		await workbench.runCommand('View: Move Panel Right');
 		await workbench.runCommand('Strata: Focus on Snapshot Timeline View');
