@@ -55,6 +55,8 @@ export default tseslint.config(
 			// node:test's suite() and test() return promises that the runner awaits.
 			'@typescript-eslint/no-floating-promises': 'off',
 			'@typescript-eslint/require-await': 'off',
+			// An error ends a test, so no later round of a loop sees it.
+			'no-restricted-syntax': ['error', { selector: 'ExportDefaultDeclaration', message: 'Named exports only.' }],
 		},
 	},
 	{
