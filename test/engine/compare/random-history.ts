@@ -70,7 +70,7 @@ export class RandomHistory {
 	constructor(
 		private readonly random: Random,
 		private readonly top: string,
-		private readonly options: { readonly extents: boolean; readonly fsyncPercent: number },
+		private readonly options: { readonly extents: boolean; readonly xattrs: boolean; readonly fsyncPercent: number },
 	) {
 		this.#directories = [top];
 	}
@@ -200,6 +200,7 @@ export class RandomHistory {
 		utimes: (h: RandomHistory) => lutimesSync(h.#any(), h.random.int(2 ** 32), h.random.int(2 ** 32)),
 		read: (h: RandomHistory) => readFileSync(h.#file()),
 		xattr: (h: RandomHistory) => {
+			if (!h.options.xattrs) return;
 			const size = h.random.pick([0, 5, 40, 300, 900]);
 			const name = `user.${h.random.pick(['a', 'b', 'c'])}`;
 			h.#tool('setfattr', '-n', name, '-v', 'v'.repeat(size) + String(h.random.int(3)), h.#any());
