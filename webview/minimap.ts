@@ -39,8 +39,8 @@ export class Minimap {
 
 	/** After the items changed. */
 	refresh(): void {
-		if (this.#drawn === this.state.items) return;
-		this.#drawn = this.state.items;
+		if (this.#drawn === this.state.shape) return;
+		this.#drawn = this.state.shape;
 		this.#times = this.state.items.flatMap(item => {
 			if (item.kind !== 'row') return [];
 			const time = Date.parse(item.row.time);

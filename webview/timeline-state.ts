@@ -31,9 +31,12 @@ export class TimelineState {
 	/** What is drawn, from the top. */
 	items: readonly Item[] = [];
 	matchCount = 0;
+	/** Another one when other rows are shown: a filter that only fades some does not change it. */
+	shape: readonly TimelineRow[] = [];
 	#anchor: string | null = null;
 	/** What every key of the filter asks of each row, worked out once. */
-	#texts: readonly { readonly text: string; readonly day: string }[] = [];
+	#texts: readonly string[] = [];
+	#days: ReadonlyMap<TimelineRow, string> = new Map();
 	#byId: ReadonlyMap<string, TimelineRow> = new Map();
 	/** Ids of the rows among `items`, and where each stands there. */
 	#ids: readonly string[] = [];
@@ -50,34 +53,42 @@ export class TimelineState {
 		if (this.base !== null && !known.has(this.base)) this.base = null;
 		if (this.active !== null && !known.has(this.active)) this.active = null;
 		const names = new Map(machines.map(({ id, name }) => [id, name]));
-		this.#texts = this.rows.map(row => {
-			const day = localDay(row.time);
-			return {
-				day,
-				text: [row.label, names.get(row.source), ...row.facts, row.note, day].join('\n').toLowerCase(),
-			};
-		});
+		this.#days = new Map(this.rows.map(row => [row, localDay(row.time)]));
+		this.#texts = this.rows.map(row =>
+			[row.label, names.get(row.source), ...row.facts, row.note, this.#days.get(row)].join('\n').toLowerCase(),
+		);
 		if (!machines.some(({ id }) => id === this.machine)) this.machine = '';
+		this.#layOut([]);
 		this.refresh();
 	}
 
 	/** Works out `items` anew, after rows, filter or machine changed. */
 	refresh(): void {
 		const words = this.filter.toLowerCase().split(/\s+/).filter(Boolean);
-		const group = new Map(this.machines.map(({ id }, index) => [id, index]));
-		const shown: { row: TimelineRow; isMatch: boolean; day: string }[] = [];
-		this.matchCount = 0;
+		const shown: TimelineRow[] = [];
+		const matching = new Set<TimelineRow>();
 		for (const [index, row] of this.rows.entries()) {
-			const { text, day } = this.#texts[index]!; // OK: one a row.
-			const isMatch = (this.machine === '' || row.source === this.machine) && words.every(word => text.includes(word));
-			if (isMatch) this.matchCount++;
+			const text = this.#texts[index]!; // OK: one a row.
+			const ofMachine = this.machine === '' || row.source === this.machine;
+			const isMatch = ofMachine && words.every(word => text.includes(word));
+			if (isMatch) matching.add(row);
 			// Another machine's rows hide whatever the toggle says: they were not asked for.
-			const otherMachine = this.machine !== '' && row.source !== this.machine;
-			if (isMatch || (!this.hideOthers && !otherMachine)) shown.push({ row, isMatch, day });
+			if (isMatch || (!this.hideOthers && ofMachine)) shown.push(row);
 		}
-		const visible = new Set(shown.map(({ row }) => row.id));
+		this.matchCount = matching.size;
+		if (shown.length !== this.shape.length || shown.some((row, index) => row !== this.shape[index]))
+			this.#layOut(shown);
+		// What is drawn as before stays the same item, and is not drawn anew.
+		this.items = this.items.map(item =>
+			item.kind === 'day' || item.matches === matching.has(item.row) ? item : { ...item, matches: !item.matches },
+		);
+	}
+
+	#layOut(shown: readonly TimelineRow[]): void {
+		const group = new Map(this.machines.map(({ id }, index) => [id, index]));
+		const visible = new Set(shown.map(row => row.id));
 		const lanes = layoutLanes(
-			shown.map(({ row }) => ({
+			shown.map(row => ({
 				id: row.id,
 				parent: visibleAncestor(row, visible, this.#byId),
 				group: group.get(row.source) ?? 0,
@@ -86,15 +97,17 @@ export class TimelineState {
 		const items: Item[] = [];
 		const places = new Map<string, { row: number; item: number }>();
 		let lastDay = '';
-		for (const [index, { row, isMatch, day }] of shown.entries()) {
+		for (const [index, row] of shown.entries()) {
 			const own = lanes[index]!; // OK: one a row.
+			const day = this.#days.get(row) ?? '';
 			if (day !== lastDay) items.push({ kind: 'day', day, time: row.time, lines: linesAbove(own) });
 			lastDay = day;
 			places.set(row.id, { row: index, item: items.length });
-			items.push({ kind: 'row', row, lanes: own, matches: isMatch });
+			items.push({ kind: 'row', row, lanes: own, matches: true });
 		}
 		this.items = items;
-		this.#ids = shown.map(({ row }) => row.id);
+		this.shape = shown;
+		this.#ids = shown.map(row => row.id);
 		this.#places = places;
 	}
 

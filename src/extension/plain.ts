@@ -8,10 +8,13 @@
 
 const ZERO_WIDTH_SPACE = '\u200b';
 
+/** What most text has nothing of: asked first, because thousands of rows are. */
+const SUSPICIOUS = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff(]/u;
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
 
 /** `text` with nothing in it that a notification, a status bar item, a quick pick, a tab's title or a row would act on. */
 export function plain(text: string): string {
+	if (!SUSPICIOUS.test(text)) return text;
 	return text
 		.replace(HIDDEN, escaped)
 		.replaceAll('](', `]${ZERO_WIDTH_SPACE}(`)

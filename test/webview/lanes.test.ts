@@ -125,6 +125,22 @@ suite('timeline state', () => {
 		assert.ok(first?.kind === 'row' && first.lanes.hasParent);
 	});
 
+	test('a filter that only fades keeps what is drawn as before', () => {
+		const state = filled();
+		const [before, shape] = [state.items, state.shape];
+		state.filter = 'nothing has this';
+		state.refresh();
+		assert.equal(state.matchCount, 0);
+		assert.equal(state.shape, shape);
+		assert.ok(state.items.every((item, i) => (item.kind === 'day' ? item === before[i] : !item.matches)));
+		state.filter = '';
+		state.refresh();
+		assert.ok(state.items.every(item => item.kind === 'day' || item.matches));
+		state.setRows([], []);
+		assert.deepEqual(shown(state), []);
+		assert.equal(state.neighbour(1), null);
+	});
+
 	test('compare takes the base, else the oldest selected', () => {
 		const state = filled();
 		assert.equal(state.comparison(), undefined);

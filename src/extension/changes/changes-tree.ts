@@ -162,6 +162,8 @@ export class ChangesTree implements vscode.TreeDataProvider<ChangesNode> {
 	/** What a change opens as depends on what the file is; that is found when it is clicked. */
 	async resolveTreeItem(item: vscode.TreeItem, node: ChangesNode): Promise<vscode.TreeItem> {
 		if (node.kind !== 'node' || node.node.kind !== 'change') return item;
+		// Not before the mouse rests on it: thousands of tooltips would hold up the extension host.
+		item.tooltip = changeTooltip(node.node.change);
 		item.command = await openCommand(this.engine, node.pair, node.node.change);
 		return item;
 	}
@@ -285,7 +287,6 @@ function changeItem(node: ChangeNode, id: string, index: number): vscode.TreeIte
 		item.iconPath =
 			(change.type[1] ?? change.type[0]) === 'directory' ? vscode.ThemeIcon.Folder : vscode.ThemeIcon.File;
 		item.contextValue = ['change', change.status, change.type[1] ?? change.type[0] ?? ''].join(';');
-		item.tooltip = changeTooltip(change);
 		item.accessibilityInformation = { label: plain(node.spoken) };
 		return item;
 	}

@@ -27,7 +27,7 @@ export interface Row {
 	readonly icon: { readonly name: string; readonly color?: string } | undefined;
 	/** For `viewItem =~ /\bsnapshot\b/`. */
 	readonly tokens: readonly string[];
-	/** Of the tooltip: a heading and facts, one a line. */
+	/** Of the tooltip: a heading and facts, one a line. Worked out when somebody asks. */
 	readonly facts: readonly (readonly [string, string])[];
 }
 
@@ -107,7 +107,9 @@ export function snapshotRow(timeline: TimelineRecord, snapshot: SnapshotRecord, 
 		spoken: spokenSnapshot(timeline, snapshot, now),
 		icon: { name: snapshot.safety ? 'shield' : branch ? 'git-branch' : 'git-commit' },
 		tokens: snapshotTokens(timeline, snapshot),
-		facts: snapshotFacts(timeline, snapshot, parent),
+		get facts() {
+			return snapshotFacts(timeline, snapshot, parent);
+		},
 	};
 }
 
@@ -161,13 +163,15 @@ function fileRow(entry: ListRecord): Row {
 		spoken: [name, kindWord(entry.type), ...words].join(', '),
 		icon: entryIcon(entry),
 		tokens: ['entry', entry.type],
-		facts: [
-			[l10n.t('Path'), entry.path],
-			[l10n.t('Modified'), exactTime(entry.mtime)],
-			[l10n.t('Size'), sizeText(entry.size)],
-			[l10n.t('Mode'), `${entry.mode} · ${entry.uid}:${entry.gid}`],
-			...(entry.target !== undefined ? [[l10n.t('Target'), entry.target] as const] : []),
-		],
+		get facts() {
+			return [
+				[l10n.t('Path'), entry.path],
+				[l10n.t('Modified'), exactTime(entry.mtime)],
+				[l10n.t('Size'), sizeText(entry.size)],
+				[l10n.t('Mode'), `${entry.mode} · ${entry.uid}:${entry.gid}`],
+				...(entry.target !== undefined ? [[l10n.t('Target'), entry.target] as const] : []),
+			] as const;
+		},
 	};
 }
 
