@@ -1,7 +1,7 @@
 // Bundles test files and runs them under node's own test runner.
 // usage: node scripts/test-unit.mjs [--only SUBSTRING]... [--slow]   (names ending in .slow.test.ts run only with --slow or --all)
 import * as esbuild from 'esbuild';
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
@@ -50,6 +50,14 @@ await esbuild.build({
 	logLevel: 'warning',
 });
 const bundles = files.map(path => join(out, path.replace(/\.ts$/, '.mjs')));
+/** See test/oracles/no-sync/no-sync.c. */
+function withoutSync() {
+	if (process.platform !== 'linux') return {};
+	const library = resolve(out, 'no-sync.so');
+	execFileSync('cc', ['-shared', '-fPIC', '-o', library, 'test/oracles/no-sync/no-sync.c'], { stdio: 'inherit' });
+	return { LD_PRELOAD: [library, process.env.LD_PRELOAD].filter(Boolean).join(' ') };
+}
+
 const concurrency = process.env.STRATA_TEST_CONCURRENCY ?? '2';
 const result = spawnSync(
 	process.execPath,
@@ -61,6 +69,6 @@ const result = spawnSync(
 		'--test-reporter-destination=stdout',
 		...bundles,
 	],
-	{ stdio: 'inherit' },
+	{ stdio: 'inherit', env: { ...process.env, ...withoutSync() } },
 );
 process.exitCode = result.status ?? 1;
