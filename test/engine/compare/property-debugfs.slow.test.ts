@@ -67,11 +67,11 @@ function makeSound(disk: string): void {
 	let said = '';
 	for (let run = 0; run < 4; run++) {
 		// 0: sound; 1: errors were put right.
-		const { status, stdout } = spawnSync('e2fsck', ['-fy', disk], { encoding: 'utf8' });
+		const { status, stdout, stderr } = spawnSync('e2fsck', ['-fy', disk], { encoding: 'utf8' });
 		if (status === 0 || status === 1) return;
-		said = stdout;
+		said = stdout + stderr;
 	}
-	throw new Error(`e2fsck: ${said}`);
+	throw new Error(`e2fsck does not come to an end: ${said.slice(-600)}`);
 }
 
 /** What is there, so that most commands make sense; the others are refused by debugfs, which harms nothing. */
@@ -107,7 +107,7 @@ class Files {
 		const { random } = this;
 		const directory = random.pick(this.#directories);
 		const path = `${directory}/n${this.#next++}`;
-		const file = random.pick(this.#files) ?? '/lost+found';
+		const file = random.pick(this.#files) ?? '/nothing';
 		switch (random.int(12)) {
 			case 0:
 				this.#directories.push(path);
