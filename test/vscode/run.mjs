@@ -48,9 +48,7 @@ if (!existsSync(vsix)) {
 const files = readdirSync(join(here, 'e2e'))
 	.filter(name => name.endsWith('.mjs'))
 	// What measures is asked for by name: it tests nothing.
-	.filter(name =>
-		positionals.length === 0 ? name !== 'measure.mjs' : positionals.some(part => name.includes(part)),
-	)
+	.filter(name => (positionals.length === 0 ? name !== 'measure.mjs' : positionals.some(part => name.includes(part))))
 	.sort((a, b) => Number(b === 'smoke.mjs') - Number(a === 'smoke.mjs') || a.localeCompare(b));
 if (files.length === 0) {
 	console.error(`no file of test/vscode/e2e matches ${positionals.join(' ')}`);
