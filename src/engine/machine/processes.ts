@@ -7,6 +7,8 @@ import { kill, pid, platform } from 'node:process';
 /** Names a process for as long as this host runs, also when its number is used again. */
 export interface ProcessIdentity {
 	readonly host: string;
+	/** Tells hosts apart that are called the same; empty or absent where the system does not tell. */
+	readonly machineId?: string | undefined;
 	/** Changes at every boot; empty where the system does not tell. */
 	readonly bootId: string;
 	/** The space in which `pid` counts: containers have their own. Empty where there is none. */
@@ -17,14 +19,24 @@ export interface ProcessIdentity {
 }
 
 export function thisProcess(): ProcessIdentity {
-	return { host: hostname(), bootId: bootId(), pidSpace: pidSpace(), pid, startTime: startTime(pid) };
+	return {
+		host: hostname(),
+		machineId: machineId(),
+		bootId: bootId(),
+		pidSpace: pidSpace(),
+		pid,
+		startTime: startTime(pid),
+	};
 }
 
 /** `elsewhere`: on another host or in another container, so nothing can be said of it from here. */
 export function stateOf(owner: ProcessIdentity): 'alive' | 'dead' | 'elsewhere' {
 	if (owner.host !== hostname()) return 'elsewhere';
 	const boot = bootId();
-	if (owner.bootId !== '' && boot !== '' && owner.bootId !== boot) return 'dead';
+	if (owner.bootId !== '' && boot !== '' && owner.bootId !== boot) {
+		// Booted anew since; or another host of the same name ("localhost"), which shares the folder, and lives.
+		return owner.machineId && machineId() && owner.machineId !== machineId() ? 'elsewhere' : 'dead';
+	}
 	if (owner.pidSpace !== pidSpace()) return 'elsewhere';
 	try {
 		kill(owner.pid, 0);
@@ -43,7 +55,8 @@ export interface RunningProcess {
 
 /** Processes that have `marker` on their command line, this one left out. */
 export function processesWith(marker: string): RunningProcess[] {
-	if (platform === 'win32') return [];
+	// No marker is on no command line: the empty text would be found on all of them.
+	if (platform === 'win32' || marker === '') return [];
 	const found: RunningProcess[] = [];
 	if (platform === 'linux') {
 		for (const name of readdirSync('/proc')) {
@@ -61,6 +74,11 @@ export function processesWith(marker: string): RunningProcess[] {
 		}
 	}
 	return found;
+}
+
+/** A container may have none; then its host name tells, which is its own. */
+function machineId(): string {
+	return platform === 'linux' ? readProc('/etc/machine-id').trim() : '';
 }
 
 function bootId(): string {

@@ -7,12 +7,12 @@
  */
 import {
 	closeSync,
+	constants,
 	existsSync,
 	fstatSync,
 	fsyncSync,
 	mkdirSync,
 	openSync,
-	readFileSync,
 	readSync,
 	statSync,
 	writeSync,
@@ -21,6 +21,7 @@ import { dirname } from 'node:path';
 import * as v from 'valibot';
 import { ioError } from '../io/file.js';
 import { EngineError } from '../util/errors.js';
+import { openOwnFile, readOwnFile } from './own-file.js';
 
 export const JOURNAL_VERSION = 1;
 
@@ -213,7 +214,7 @@ export function appendJournal(path: string, ...records: readonly NewRecord[]): v
 	const isNew = !existsSync(path);
 	try {
 		mkdirSync(dirname(path), { recursive: true });
-		const fd = openSync(path, 'a+');
+		const fd = openOwnFile(path, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT);
 		try {
 			// A line that was cut off must not swallow the record that follows it.
 			const bytes = Buffer.from(endsCleanly(fd) ? lines : `\n${lines}`);
@@ -224,7 +225,7 @@ export function appendJournal(path: string, ...records: readonly NewRecord[]): v
 		}
 		if (isNew) syncFolder(dirname(path));
 	} catch (cause) {
-		throw ioError(path, cause);
+		throw EngineError.is(cause) ? cause : ioError(path, cause);
 	}
 }
 
@@ -287,15 +288,7 @@ function applyEnd(state: Growing, record: EndRecord): void {
 
 function readText(path: string): string {
 	try {
-		const { size } = statSync(path);
-		if (MAX_JOURNAL < size) {
-			throw new EngineError('ERR_LIMIT', `${path} is too large for a journal`, {
-				file: path,
-				expected: MAX_JOURNAL,
-				actual: size,
-			});
-		}
-		return readFileSync(path, 'utf8');
+		return readOwnFile(path, MAX_JOURNAL);
 	} catch (cause) {
 		throw EngineError.is(cause) ? cause : ioError(path, cause);
 	}

@@ -12,20 +12,25 @@ import { processesWith, stateOf, thisProcess } from '../machine/processes.js';
 import { ioError } from '../io/file.js';
 import { EngineError } from '../util/errors.js';
 import { newToken } from './key.js';
+import { readOwnFile } from './own-file.js';
 
 const OWNER = v.object({
 	version: v.number(),
 	/** Of this lock alone. */
-	token: v.string(),
+	token: v.pipe(v.string(), v.regex(/^\w{1,64}$/)),
 	host: v.string(),
+	machineId: v.optional(v.string()),
 	bootId: v.string(),
 	pidSpace: v.string(),
 	pid: v.number(),
 	startTime: v.string(),
 	/** For a person: "taking a snapshot". */
 	action: v.string(),
-	/** On the command line of every program that is started under this lock. */
-	marker: v.string(),
+	/**
+	 * On the command line of every program that is started under this lock; empty when there is none. Anything shorter
+	 * could name programs that have nothing to do with it, and those are waited for, or asked to end.
+	 */
+	marker: v.pipe(v.string(), v.regex(/^(?:strata-[\w-]{8,64})?$/)),
 	/** Of the action: a disk may be locked on behalf of a machine whose journal lies beside another disk. */
 	journal: v.string(),
 	since: v.string(),
@@ -39,6 +44,8 @@ export interface LockPurpose {
 	readonly journal: string;
 }
 
+/** A lock names one process. */
+const MAX_LOCK = 64 * 1024;
 /** A dead owner's replacement may be cut off too, and the replacement of that; deeper than this nobody gets by accident. */
 const MAX_TAKEOVER_DEPTH = 4;
 
@@ -103,10 +110,10 @@ export class Lock implements Disposable {
 export function readLock(path: string): LockOwner | undefined {
 	let text: string;
 	try {
-		text = readFileSync(path, 'utf8');
+		text = readOwnFile(path, MAX_LOCK);
 	} catch (cause) {
 		if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-		throw ioError(path, cause);
+		throw EngineError.is(cause) ? cause : ioError(path, cause);
 	}
 	try {
 		return v.parse(OWNER, JSON.parse(text));
@@ -118,7 +125,7 @@ export function readLock(path: string): LockOwner | undefined {
 
 /** Whether the lock stands for work that goes on, here or in a program that a dead owner started. */
 export function isAtWork(owner: LockOwner): boolean {
-	return stateOf(owner) !== 'dead' || processesWith(owner.marker).length > 0;
+	return stateOf(owner) !== 'dead' || (owner.marker !== '' && processesWith(owner.marker).length > 0);
 }
 
 function whyBusy(path: string, owner: LockOwner): EngineError | undefined {

@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+	appendFileSync,
+	existsSync,
+	readFileSync,
+	rmSync,
+	statSync,
+	symlinkSync,
+	truncateSync,
+	unlinkSync,
+	writeFileSync,
+} from 'node:fs';
 import { suite, test } from 'node:test';
 import { appendJournal, parseJournal, readJournal } from '../../../src/engine/timeline/journal.js';
 import { Sandbox } from './machine-fixture.js';
@@ -58,6 +69,28 @@ suite('journal', () => {
 			message: /newer Strata/,
 		});
 		assert.equal(readFileSync(path, 'utf8'), before);
+	});
+
+	test('that is a link or a pipe is refused: nothing is written through it', () => {
+		using box = new Sandbox();
+		const [path, victim] = [box.path('disk.journal'), box.path('profile')];
+		for (const content of ['untouched\n', undefined]) {
+			if (content !== undefined) writeFileSync(victim, content);
+			symlinkSync(victim, path);
+			assert.throws(() => appendJournal(path, { type: 'label', key: 'k1', label: '$(id)' }), {
+				code: 'ERR_REFUSED',
+				message: /is a link/,
+			});
+			if (content !== undefined) assert.equal(readFileSync(victim, 'utf8'), content);
+			else assert.ok(!existsSync(victim));
+			unlinkSync(path);
+			rmSync(victim, { force: true });
+		}
+		symlinkSync('/dev/zero', path);
+		assert.throws(() => readJournal(path), { code: 'ERR_REFUSED' });
+		unlinkSync(path);
+		assert.equal(spawnSync('mkfifo', [path]).status, 0);
+		assert.throws(() => readJournal(path), { code: 'ERR_REFUSED' });
 	});
 
 	test('damage in the middle is passed over and counted', () => {

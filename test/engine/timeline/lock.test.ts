@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { suite, test } from 'node:test';
 import { build } from 'esbuild';
-import { thisProcess } from '../../../src/engine/machine/processes.js';
+import { processesWith, thisProcess } from '../../../src/engine/machine/processes.js';
 import { Lock } from '../../../src/engine/timeline/lock.js';
 import { Sandbox } from './machine-fixture.js';
 
@@ -41,12 +41,36 @@ suite('lock', () => {
 		Lock.acquire(path, PURPOSE);
 		stand({ bootId: 'before-the-reboot' });
 		Lock.acquire(path, PURPOSE);
-		for (const elsewhere of [{ host: 'other' }, { pidSpace: 'pid:[1]' }]) {
+		// Two hosts may have one name; each boots for itself.
+		const namesake = { bootId: 'of-its-own', machineId: 'another' };
+		for (const elsewhere of [
+			{ host: 'other' },
+			{ pidSpace: 'pid:[1]' },
+			...(thisProcess().machineId ? [namesake] : []),
+		]) {
 			stand(elsewhere);
 			assert.throws(() => Lock.acquire(path, PURPOSE), { code: 'ERR_BUSY', message: /cannot be told/ });
 		}
 		writeFileSync(path, 'not json');
 		assert.throws(() => Lock.acquire(path, PURPOSE), { code: 'ERR_BUSY', message: /not a lock/ });
+	});
+
+	test('that Strata did not make is refused, and reaches nothing outside its folder', () => {
+		using box = new Sandbox();
+		const path = box.path('disk.lock');
+		const dead = { version: 1, token: 't', ...thisProcess(), ...PURPOSE, pid: spawnSync('true').pid, since: 'then' };
+		// A marker that other programs have on their command lines, and a token that leads out of the folder.
+		for (const hostile of [{ marker: 'qemu-storage-daemon' }, { marker: 'a' }, { token: '/../../elsewhere' }]) {
+			writeFileSync(path, JSON.stringify({ ...dead, ...hostile }));
+			assert.throws(() => Lock.acquire(path, PURPOSE), { code: 'ERR_BUSY', message: /not a lock/ });
+		}
+		unlinkSync(path);
+		assert.equal(spawnSync('mkfifo', [path]).status, 0);
+		assert.throws(() => Lock.acquire(path, PURPOSE), { code: 'ERR_REFUSED', message: /no regular file/ });
+		unlinkSync(path);
+		symlinkSync('/dev/zero', path);
+		assert.throws(() => Lock.acquire(path, PURPOSE), { code: 'ERR_REFUSED', message: /is a link/ });
+		assert.deepEqual(processesWith(''), []);
 	});
 
 	test('of a dead owner is not taken over while a program that it started runs', async () => {
