@@ -7,6 +7,7 @@ import { errorText } from '../documents/explain.js';
 import { resolveChange } from '../documents/resolver.js';
 import { factsMarkdown } from '../markdown.js';
 import { figures } from '../notify.js';
+import { Pacer } from '../pacer.js';
 import { plain } from '../plain.js';
 import { changeUri } from '../uri.js';
 import { countsSpoken, countsText, filesText, sizeText, statusWord } from '../words.js';
@@ -42,6 +43,7 @@ export type ChangesNode =
 	  };
 
 export class ChangesTree implements vscode.TreeDataProvider<ChangesNode> {
+	readonly #pacer = new Pacer();
 	readonly #changed = new vscode.EventEmitter<ChangesNode | undefined>();
 	readonly onDidChangeTreeData = this.#changed.event;
 	readonly #limits = new Map<string, number>();
@@ -118,7 +120,11 @@ export class ChangesTree implements vscode.TreeDataProvider<ChangesNode> {
 		return outcomes.map((outcome, index) => ({ kind: 'target', id: `t${index}`, outcome, index }));
 	}
 
-	getTreeItem(node: ChangesNode): vscode.TreeItem {
+	getTreeItem(node: ChangesNode): vscode.TreeItem | Promise<vscode.TreeItem> {
+		return this.#pacer.make(() => this.#itemOf(node));
+	}
+
+	#itemOf(node: ChangesNode): vscode.TreeItem {
 		const { Collapsed, Expanded, None } = vscode.TreeItemCollapsibleState;
 		switch (node.kind) {
 			case 'target': {

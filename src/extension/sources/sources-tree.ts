@@ -6,6 +6,7 @@ import { errorText } from '../documents/explain.js';
 import { bytesUri, resolveFile } from '../documents/resolver.js';
 import { StrataError, isCancelled, messageOf } from '../engine-error.js';
 import { factsMarkdown } from '../markdown.js';
+import { Pacer } from '../pacer.js';
 import { plain } from '../plain.js';
 import { currentOf, namedSnapshot, refOf } from '../state-name.js';
 import type { SnapshotRecord } from '../../shared/records.js';
@@ -26,6 +27,7 @@ export class SourcesTree implements vscode.TreeDataProvider<SourceNode> {
 	/** Keys of snapshots beyond the page that somebody asked to see, by machine. */
 	readonly #wanted = new Map<string, Set<string>>();
 	#roots: readonly MachineNode[] = [];
+	readonly #pacer = new Pacer();
 
 	constructor(
 		private readonly engine: Pick<EngineApi, 'list' | 'facts'>,
@@ -78,7 +80,11 @@ export class SourcesTree implements vscode.TreeDataProvider<SourceNode> {
 		}
 	}
 
-	getTreeItem(node: SourceNode): vscode.TreeItem {
+	getTreeItem(node: SourceNode): vscode.TreeItem | Promise<vscode.TreeItem> {
+		return this.#pacer.make(() => this.#itemOf(node));
+	}
+
+	#itemOf(node: SourceNode): vscode.TreeItem {
 		const { Collapsed, Expanded, None } = vscode.TreeItemCollapsibleState;
 		switch (node.kind) {
 			case 'machine': {

@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 const repository = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 /** Microseconds between two looks at the stack. */
 const INTERVAL = 500;
-/** A gap that is longer than so many looks: another program had the processor. */
-const PREEMPTED = 4;
+/** A gap that is longer than so many looks counts as no more: another program had the processor. */
+const PREEMPTED = 1.5;
 
 const EMPTY = `exports.activate = () => undefined;`;
 const PROBE = `
