@@ -53,11 +53,14 @@ await journey(
 			'activation, beside an empty extension',
 			async () => {
 				const times = { 'strata.strata': [], 'strata-test.empty': [] };
+				// The list has the rows that are in sight, and the quickest last.
+				await page.setViewportSize({ width: 1400, height: 2400 });
 				for (let round = 0; round < ROUNDS; round++) {
 					await workbench.reload();
 					const found = await activationTimes(page, workbench);
 					for (const [id, list] of Object.entries(times)) list.push(found[id]);
 				}
+				await page.setViewportSize({ width: 1400, height: 900 });
 				for (const [id, list] of Object.entries(times)) {
 					list.sort((a, b) => a - b);
 					tell(`activation of ${id}`, `median ${list[Math.floor(list.length / 2)]} ms (${list.join(' ')})`);
