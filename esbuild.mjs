@@ -1,6 +1,6 @@
 // Builds dist/: the extension, the engine's worker and helper, the command line, the webviews.
 import * as esbuild from 'esbuild';
-import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 
 const production = process.argv.includes('--production');
 const watch = process.argv.includes('--watch');
@@ -30,32 +30,6 @@ const common = {
 };
 const node = { ...common, platform: 'node', target: 'node20', format: 'cjs', keepNames: true, plugins: [sqlBeside] };
 
-/**
- * Cuts a program into files: what `import()` names is loaded, and compiled, only when it is reached. esbuild splits only
- * ECMAScript modules, which Node loads more slowly, so each file is made a CommonJS module afterwards.
- * @type {esbuild.Plugin}
- */
-const splitCommonJs = {
-	name: 'split-commonjs',
-	setup(build) {
-		Object.assign(build.initialOptions, { format: 'esm', splitting: true, write: false });
-		if (!production) build.initialOptions.sourcemap = 'inline';
-		build.onEnd(async ({ outputFiles = [] }) => {
-			for (const { path, text } of outputFiles) {
-				const { code } = await esbuild.transform(text, {
-					format: 'cjs',
-					platform: 'node',
-					target: 'node20',
-					minify: production,
-					sourcemap: production ? false : 'inline',
-					supported: { 'dynamic-import': false }, // Becomes require(), which costs a tenth.
-				});
-				writeFileSync(path, path.endsWith('cli.cjs') ? `#!/usr/bin/env node\n${code}` : code);
-			}
-		});
-	},
-};
-
 const builds = {
 	// The only bundle that may see VS Code.
 	extension: {
@@ -68,12 +42,12 @@ const builds = {
 	engine: { ...node, entryPoints: ['src/engine/worker/main.ts'], outfile: 'dist/engine.cjs' },
 	cli: {
 		...node,
-		entryPoints: { cli: 'src/cli/main.ts' },
-		outdir: 'dist',
-		outExtension: { '.js': '.cjs' },
-		chunkNames: 'cli-[hash]',
-		keepNames: false, // Naming every function takes longer than opening an image.
-		plugins: [sqlBeside, splitCommonJs],
+		entryPoints: ['src/cli/main.ts'],
+		outfile: 'dist/cli.cjs',
+		banner: { js: '#!/usr/bin/env node' },
+		// Naming every function takes longer than opening an image. One file, because a name imported from another is a
+		// getter, which the hot loops of a short run never see optimised.
+		keepNames: false,
 	},
 	webview: {
 		...common,
@@ -94,10 +68,9 @@ function copyAssets() {
 
 if (!watch) rmSync('dist', { recursive: true, force: true });
 copyAssets();
-const entries = Object.entries(builds).filter(([, options]) => {
-	const paths = Object.values(options.entryPoints);
-	return paths.length > 0 && paths.every(path => existsSync(path));
-});
+const entries = Object.entries(builds).filter(
+	([, options]) => options.entryPoints.length > 0 && options.entryPoints.every(path => existsSync(path)),
+);
 if (watch) {
 	for (const [, options] of entries) await (await esbuild.context(options)).watch();
 } else {
