@@ -44,15 +44,16 @@ export function propertiesText(entry: TreeEntry, xattrs: readonly Xattr[], targe
 
 /** `rwxr-sr-t`, as ls writes it. */
 export function modeLetters(mode: number): string {
-	const triple = (bits: number, special: boolean, letter: string) => {
-		const x = (bits & 1) !== 0;
-		return `${bits & 4 ? 'r' : '-'}${bits & 2 ? 'w' : '-'}${special ? (x ? letter : letter.toUpperCase()) : x ? 'x' : '-'}`;
-	};
 	return (
 		triple((mode >> 6) & 7, (mode & 0o4000) !== 0, 's') +
 		triple((mode >> 3) & 7, (mode & 0o2000) !== 0, 's') +
 		triple(mode & 7, (mode & 0o1000) !== 0, 't')
 	);
+}
+
+function triple(bits: number, special: boolean, letter: string): string {
+	const x = (bits & 1) !== 0;
+	return `${bits & 4 ? 'r' : '-'}${bits & 2 ? 'w' : '-'}${special ? (x ? letter : letter.toUpperCase()) : x ? 'x' : '-'}`;
 }
 
 /** ISO 8601 in UTC with nine digits of a second. Years before 0 and after 9999 are written with a sign, as ISO 8601 has it. */

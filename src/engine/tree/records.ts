@@ -9,6 +9,9 @@ import type { FileTree, MachineTree, TreeEntry } from './file-tree.js';
 /** Beyond what JavaScript's dates reach, some 285,000 years from now. */
 const MAX_DATE_SECONDS = 8.64e12;
 
+/** Of nearly every entry: a listing asks 100,000 times. */
+const NO_LINK = { target: undefined, error: undefined };
+
 /**
  * The record of an entry of `tree`. Reads the target of a symbolic link; what cannot be read of it is told in `error`.
  *
@@ -16,16 +19,7 @@ const MAX_DATE_SECONDS = 8.64e12;
  */
 export function listRecord(tree: FileTree | MachineTree, entry: TreeEntry): ListRecord {
 	const { inode } = entry;
-	let error: string | undefined = entry.problem?.code;
-	let target: RawName | undefined;
-	if (inode?.kind === 'symlink') {
-		try {
-			target = readTarget(tree, entry);
-		} catch (thrown) {
-			if (!EngineError.is(thrown) || thrown.code === 'ERR_CANCELLED') throw thrown;
-			error ??= thrown.code;
-		}
-	}
+	const { target, error } = linkOf(tree, entry);
 	return {
 		path: textFromRaw(entry.path),
 		type: entry.kind,
@@ -34,12 +28,27 @@ export function listRecord(tree: FileTree | MachineTree, entry: TreeEntry): List
 		uid: inode?.uid ?? 0,
 		gid: inode?.gid ?? 0,
 		mtime: isoTime(inode?.mtime ?? { sec: 0, nsec: 0 }),
-		...(target === undefined ? {} : { target: textFromRaw(target) }),
+		...(target === undefined ? {} : { target }),
 		...(inode?.device === undefined ? {} : { device: `${inode.device.major}:${inode.device.minor}` }),
 		...(inode === undefined ? {} : { links: inode.links, inode: inode.number }),
 		...(error === undefined ? {} : { error }),
 		...(entry.volume === undefined ? {} : { volume: volumeRecord(entry.volume, entry.path) }),
 	};
+}
+
+/** Where a symbolic link leads, as text, and the code of what is wrong with an entry. @throws as `listRecord()` does. */
+export function linkOf(
+	tree: FileTree | MachineTree,
+	entry: TreeEntry,
+): { readonly target: string | undefined; readonly error: string | undefined } {
+	const error = entry.problem?.code;
+	if (entry.inode?.kind !== 'symlink') return error === undefined ? NO_LINK : { target: undefined, error };
+	try {
+		return { target: textFromRaw(readTarget(tree, entry)), error };
+	} catch (thrown) {
+		if (!EngineError.is(thrown) || thrown.code === 'ERR_CANCELLED') throw thrown;
+		return { target: undefined, error: error ?? thrown.code };
+	}
 }
 
 export function volumeRecord(volume: Volume, path: RawPath): VolumeRecord {
