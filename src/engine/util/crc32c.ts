@@ -26,15 +26,17 @@ export function crc32c(state: number, bytes: Uint8Array, from = 0, to = bytes.by
 			TABLES[0x100 | bytes[at + 6]!]! ^
 			TABLES[bytes[at + 7]!]!;
 	}
+	if (at < to - 3) {
+		crc = afterWord(crc ^ (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24))); // OK: at + 3 < to.
+		at += 4;
+	}
 	for (; at < to; at++) crc = TABLES[(crc ^ bytes[at]!) & 0xff]! ^ (crc >>> 8); // OK: at < to.
 	return crc >>> 0;
 }
 
 /** @returns the state after a 32-bit little-endian number. */
 export function crc32cWord(state: number, word: number): number {
-	let crc = state ^ word;
-	for (let i = 0; i < 4; i++) crc = TABLES[crc & 0xff]! ^ (crc >>> 8); // OK: a byte is below 256.
-	return crc >>> 0;
+	return afterWord(state ^ word) >>> 0;
 }
 
 /** @returns the state after `count` zero bytes: a checksum's own field counts as zeros. */
@@ -42,6 +44,17 @@ export function crc32cZeros(state: number, count: number): number {
 	let crc = state | 0;
 	for (let i = 0; i < count; i++) crc = TABLES[crc & 0xff]! ^ (crc >>> 8); // OK: as above.
 	return crc >>> 0;
+}
+
+/** Four bytes that are mixed into the state already. */
+function afterWord(crc: number): number {
+	// OK: bytes, and the tables have 8 * 256 entries.
+	return (
+		TABLES[0x300 | (crc & 0xff)]! ^
+		TABLES[0x200 | ((crc >>> 8) & 0xff)]! ^
+		TABLES[0x100 | ((crc >>> 16) & 0xff)]! ^
+		TABLES[crc >>> 24]!
+	);
 }
 
 function makeTables(): Int32Array {

@@ -7,7 +7,7 @@
  * Source: Linux, Documentation/filesystems/ext4/inodes.rst, attributes.rst. Oracle in the tests: `debugfs stat`, mount.
  */
 import { le16, le32, le32Signed } from '../../util/bytes.js';
-import { crc32c, crc32cWord, crc32cZeros } from '../../util/crc32c.js';
+import { crc32c, crc32cWord } from '../../util/crc32c.js';
 import { corrupt, type ErrorRecord } from '../../util/errors.js';
 import type { FileKind, Inode, Timestamp } from '../filesystem.js';
 import { INCOMPAT, RO_COMPAT } from './features.js';
@@ -192,17 +192,18 @@ function verifyInode(
 	return sum === stored ? undefined : mismatch(`i_checksum of inode ${number}`, offset + CHECKSUM_LO, sum, stored);
 }
 
-/** Of the whole inode with the checksum itself as zeros; 16 bits where there is no room for more. */
+/**
+ * Of the whole inode with the checksum itself as zeros; 16 bits where there is no room for more. The words that hold its
+ * two halves, at 0x7c and 0x80, are taken one by one.
+ */
 function inodeChecksum(superblock: Superblock, number: number, bytes: Uint8Array, at: number): number {
 	let sum = inodeSeed(superblock, number, bytes, at);
 	sum = crc32c(sum, bytes, at, at + CHECKSUM_LO);
-	sum = crc32cZeros(sum, 2);
-	sum = crc32c(sum, bytes, at + CHECKSUM_LO + 2, at + GOOD_OLD_SIZE);
+	sum = crc32cWord(sum, le16(bytes, at + CHECKSUM_LO + 2) << 16);
 	if (superblock.inodeBytes === GOOD_OLD_SIZE) return sum & 0xffff;
 	const hasHigh = hasHighChecksum(superblock, bytes, at);
-	sum = crc32c(sum, bytes, at + GOOD_OLD_SIZE, at + CHECKSUM_HI);
-	if (hasHigh) sum = crc32cZeros(sum, 2);
-	sum = crc32c(sum, bytes, at + CHECKSUM_HI + (hasHigh ? 2 : 0), at + superblock.inodeBytes);
+	sum = crc32cWord(sum, hasHigh ? le16(bytes, at + EXTRA_ISIZE) : le32(bytes, at + EXTRA_ISIZE));
+	sum = crc32c(sum, bytes, at + CHECKSUM_HI + 2, at + superblock.inodeBytes);
 	return hasHigh ? sum : sum & 0xffff;
 }
 

@@ -3,12 +3,13 @@
  * `journal_checksum` wrote before ext4 had metadata checksums (version 1).
  */
 const POLYNOMIAL = 0x04c11db7;
-const TABLE = makeTable();
+let table: Int32Array | undefined;
 
 /** @returns the new state, 0 to 2^32 - 1. */
 export function crc32MsbFirst(state: number, bytes: Uint8Array): number {
+	table ??= makeTable();
 	let crc = state | 0;
-	for (const byte of bytes) crc = (crc << 8) ^ TABLE[(crc >>> 24) ^ byte]!; // OK: the index is a byte.
+	for (const byte of bytes) crc = (crc << 8) ^ table[(crc >>> 24) ^ byte]!; // OK: the index is a byte.
 	return crc >>> 0;
 }
 
