@@ -50,6 +50,11 @@ const opens: readonly [string, FileFacts, string][] = [
 		'strata-text clean-base /p1/f.txt?explain',
 	],
 	[
+		'too many bytes are explained',
+		facts('/p1/f', 'binary', { size: 2 ** 30 }),
+		'strata-text clean-base /p1/f.txt?explain',
+	],
+	[
 		'a long line is explained',
 		facts('/p1/f', 'text', { longestLine: 20_001 }),
 		'strata-text clean-base /p1/f.txt?explain',

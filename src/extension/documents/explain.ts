@@ -5,7 +5,7 @@ import { StrataError } from '../engine-error.js';
 import { nameOf } from '../sources/rows.js';
 import type { NamedState } from '../state-name.js';
 import { sizeText } from '../words.js';
-import { MAX_FILE_BYTES, MAX_LINE_CHARACTERS, obstacle } from './resolver.js';
+import { MAX_FILE_BYTES, MAX_LINE_CHARACTERS, MAX_RENDERED_BYTES, obstacle } from './resolver.js';
 
 /** One paragraph. The buttons above it are code lenses. */
 export function explanationText(state: NamedState, path: string, facts: FileFacts): string {
@@ -16,7 +16,12 @@ export function explanationText(state: NamedState, path: string, facts: FileFact
 		case 'large':
 			return paragraph(
 				l10n.t('{0} is too large to open.', name),
-				l10n.t('It has {0}; Strata opens files up to {1}.', sizeText(size), sizeText(MAX_FILE_BYTES)),
+				l10n.t(
+					'It has {0}; Strata opens text up to {1}, and sums up other files up to {2}.',
+					sizeText(size),
+					sizeText(MAX_FILE_BYTES),
+					sizeText(MAX_RENDERED_BYTES),
+				),
 				l10n.t(
 					'Restore it to this computer to read it with another program; Restore to Host copies it piece by piece.',
 				),

@@ -15,6 +15,8 @@ import { nameOf } from '../sources/rows.js';
 /** Above this, the editor gets a summary and a choice. */
 export const MAX_FILE_BYTES = 50 * 1024 * 1024;
 export const MAX_LINE_CHARACTERS = 20_000;
+/** A rendering reads the whole file, at least for its hash. */
+export const MAX_RENDERED_BYTES = 256 * 1024 * 1024;
 /** As many as a kernel follows. */
 const MAX_LINKS = 40;
 
@@ -136,7 +138,7 @@ export function obstacle(facts: FileFacts): 'large' | 'long' | 'encrypted' | 'un
 	if (facts.kind === 'text' || facts.kind === 'image') {
 		if (MAX_FILE_BYTES < facts.entry.size) return 'large';
 		if (MAX_LINE_CHARACTERS < facts.longestLine) return 'long';
-	}
+	} else if (MAX_RENDERED_BYTES < facts.entry.size && facts.kind !== 'directory') return 'large';
 	return undefined;
 }
 
