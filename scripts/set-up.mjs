@@ -15,6 +15,7 @@ const QEMU_TOOLS = { 'qemu-img': 'qemu-utils', 'qemu-storage-daemon': 'qemu-syst
 const TEST_TOOLS = {
 	...BUILD_TOOLS,
 	...QEMU_TOOLS,
+	'qemu-system-x86_64': 'qemu-system-x86',
 	'qemu-io': 'qemu-utils',
 	'qemu-nbd': 'qemu-utils',
 	'qemu-system-x86_64': 'qemu-system-x86',

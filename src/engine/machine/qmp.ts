@@ -1,25 +1,44 @@
 /**
  * A client of QMP, QEMU's machine protocol: JSON objects, one a line, each way.
  *
- * Supported: greeting, capabilities negotiation, commands one after another or at once, events (dropped unless listened to).
- * Not supported: out-of-band commands. Source: QEMU docs/interop/qmp-spec.rst.
+ * Supported: greeting, capabilities negotiation, commands one after another or at once, a limit of time for each, events
+ * (dropped unless listened to). Not supported: out-of-band commands. Source: QEMU docs/interop/qmp-spec.rst.
  */
 import type { Readable, Writable } from 'node:stream';
 import { EngineError } from '../util/errors.js';
+import { LineSplitter } from './running/lines.js';
+import { openSocket, type SocketOptions } from './running/socket.js';
 
 /** A line above this ends the session: no answer that Strata asks for comes near it. */
 const MAX_LINE = 10 * 1024 * 1024;
+
+/** QEMU greets at once, unless it is busy saving memory or serves another client. */
+const GREETING_TIMEOUT_MS = 10_000;
 
 interface Pending {
 	readonly resolve: (value: unknown) => void;
 	readonly reject: (error: EngineError) => void;
 	/** Made where `execute` was called, so that its stack says who asked. */
 	readonly error: EngineError;
+	readonly timer: NodeJS.Timeout | undefined;
 }
 
 export interface QmpEvent {
 	readonly event: string;
 	readonly data: unknown;
+	/** When it happened, by the host's clock, in milliseconds since 1970; NaN when QEMU did not say. */
+	readonly timeMs: number;
+}
+
+export interface ExecuteOptions {
+	/** The reply is not waited for longer. QEMU may carry the command out all the same: QMP cannot recall it. */
+	readonly timeoutMs?: number;
+}
+
+/** Whoever takes QMP commands: a session of Strata's own, or libvirt's. */
+export interface Monitor extends Disposable {
+	execute(command: string, args?: Readonly<Record<string, unknown>>, options?: ExecuteOptions): Promise<unknown>;
+	onEvent(listener: (event: QmpEvent) => void): Disposable;
 }
 
 /** A failed command: the class and the description that QEMU gave. */
@@ -34,14 +53,16 @@ export class QmpCommandError extends Error {
 }
 
 /** One session. Does not own the streams' other end: whoever started the program ends it. */
-export class QmpClient {
+export class QmpClient implements Monitor {
 	readonly #pending = new Map<number, Pending>();
 	readonly #listeners = new Set<(event: QmpEvent) => void>();
+	readonly #lines = new LineSplitter(MAX_LINE);
 	#nextId = 1;
-	#partial: Buffer[] = [];
-	#partialSize = 0;
 	#closed: EngineError | undefined;
 	readonly #greeting: Promise<void>;
+	readonly #closing = new Set<() => void>();
+	/** Of a socket, which then is this session's own. */
+	#address: string | undefined;
 	#greeted: () => void = () => undefined;
 	#refused: (error: EngineError) => void = () => undefined;
 
@@ -61,11 +82,40 @@ export class QmpClient {
 	}
 
 	/** Wait for the greeting and leave negotiation mode. @throws EngineError `ERR_TOOL`. */
-	static async connect(input: Readable, output: Writable): Promise<QmpClient> {
+	static async connect(input: Readable, output: Writable, options: ExecuteOptions = {}): Promise<QmpClient> {
 		const client = new QmpClient(input, output);
-		await client.#greeting;
-		await client.execute('qmp_capabilities');
+		const { timeoutMs } = options;
+		const late = () => client.close(`no greeting within ${timeoutMs! / 1000} seconds`); // OK: only armed when it is set.
+		const timer = timeoutMs === undefined ? undefined : setTimeout(late, timeoutMs);
+		try {
+			await client.#greeting;
+		} finally {
+			clearTimeout(timer);
+		}
+		await client.execute('qmp_capabilities', undefined, options);
 		return client;
+	}
+
+	/**
+	 * A session on a socket of a running QEMU, which disposing ends. QEMU serves one client at a time, so it should be short.
+	 *
+	 * @throws EngineError what `openSocket` throws; `ERR_BUSY` when another client holds the socket; `ERR_TOOL`.
+	 */
+	static async open(address: string, options: SocketOptions & ExecuteOptions = {}): Promise<QmpClient> {
+		const { timeoutMs = GREETING_TIMEOUT_MS } = options;
+		const socket = await openSocket(address, options);
+		// Ended by the other side: whatever waits is told through 'end' or 'error', and then nothing is left to do with it.
+		socket.on('close', () => socket.destroy());
+		try {
+			const client = await QmpClient.connect(socket, socket, { timeoutMs });
+			client.#address = address;
+			return client;
+		} catch (error) {
+			socket.destroy();
+			if (!EngineError.is(error) || !error.message.includes('no greeting within')) throw error;
+			const message = `${address} does not answer: another program is connected to it, or QEMU hangs`;
+			throw new EngineError('ERR_BUSY', message, { file: address }, { cause: error });
+		}
 	}
 
 	/**
@@ -73,11 +123,24 @@ export class QmpClient {
 	 *
 	 * @throws EngineError `ERR_TOOL`, with a `QmpCommandError` as its cause when QEMU refused.
 	 */
-	async execute(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown> {
+	async execute(
+		command: string,
+		args?: Readonly<Record<string, unknown>>,
+		options: ExecuteOptions = {},
+	): Promise<unknown> {
 		if (this.#closed) throw this.#closed;
 		const id = this.#nextId++;
 		const error = new EngineError('ERR_TOOL', `QMP command ${command} failed`, { actual: command });
-		const reply = new Promise<unknown>((resolve, reject) => this.#pending.set(id, { resolve, reject, error }));
+		const { timeoutMs } = options;
+		const reply = new Promise<unknown>((resolve, reject) => {
+			const late = () => {
+				this.#pending.delete(id);
+				const text = `${error.message}: no reply within ${timeoutMs! / 1000} seconds`; // OK: only armed when it is set.
+				reject(new EngineError('ERR_TOOL', text, error.details, { cause: error }));
+			};
+			const timer = timeoutMs === undefined ? undefined : setTimeout(late, timeoutMs);
+			this.#pending.set(id, { resolve, reject, error, timer });
+		});
 		this.output.write(
 			`${JSON.stringify({ execute: command, ...(args === undefined ? {} : { arguments: args }), id })}\n`,
 		);
@@ -89,12 +152,47 @@ export class QmpClient {
 		return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
 	}
 
+	/** Why the session ended; `undefined` while it goes on. */
+	get closed(): EngineError | undefined {
+		return this.#closed;
+	}
+
+	/** Events from now on, until the session ends, which ends the iteration as well. */
+	async *events(): AsyncGenerator<QmpEvent, void, undefined> {
+		const queue: QmpEvent[] = [];
+		let wake: () => void = () => undefined;
+		using _listening = this.onEvent(event => {
+			queue.push(event);
+			wake();
+		});
+		const onClose = () => wake();
+		this.#closing.add(onClose);
+		try {
+			for (;;) {
+				const next = queue.shift();
+				if (next) yield next;
+				else if (this.#closed) return;
+				else await new Promise<void>(resolve => (wake = resolve));
+			}
+		} finally {
+			this.#closing.delete(onClose);
+		}
+	}
+
+	/** End the session. A socket is closed; a program's pipes are left alone. */
+	[Symbol.dispose](): void {
+		this.close('the session was closed');
+		if (this.#address !== undefined) this.input.destroy();
+	}
+
 	/** End the session: every command that waits fails with `reason`. */
 	close(reason: string): void {
 		if (this.#closed) return;
 		this.#closed = new EngineError('ERR_TOOL', `QMP: ${reason}`);
 		this.#refused(this.#closed);
-		for (const { reject, error } of this.#pending.values()) {
+		for (const listener of this.#closing) listener();
+		for (const { reject, error, timer } of this.#pending.values()) {
+			clearTimeout(timer);
 			reject(new EngineError('ERR_TOOL', `${error.message}: ${reason}`, error.details, { cause: this.#closed }));
 		}
 		this.#pending.clear();
@@ -102,17 +200,12 @@ export class QmpClient {
 
 	#receive(chunk: Buffer): void {
 		if (this.#closed) return;
-		let rest = chunk;
-		for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
-			const line = Buffer.concat([...this.#partial, rest.subarray(0, end)]);
-			this.#partial = [];
-			this.#partialSize = 0;
-			rest = rest.subarray(end + 1);
-			if (line.toString('latin1').trim() !== '') this.#handle(line);
+		const lines = this.#lines.push(chunk);
+		if (lines === undefined) {
+			this.close(`a line of more than ${MAX_LINE} bytes`);
+			return;
 		}
-		this.#partial.push(rest);
-		this.#partialSize += rest.byteLength;
-		if (MAX_LINE < this.#partialSize) this.close(`a line of more than ${MAX_LINE} bytes`);
+		for (const line of lines) if (line.toString('latin1').trim() !== '') this.#handle(line);
 	}
 
 	#handle(line: Buffer): void {
@@ -127,7 +220,8 @@ export class QmpClient {
 		}
 		if ('QMP' in message) this.#greeted();
 		else if (typeof message['event'] === 'string') {
-			for (const listener of this.#listeners) listener({ event: message['event'], data: message['data'] });
+			const event = { event: message['event'], data: message['data'], timeMs: timeOf(message['timestamp']) };
+			for (const listener of this.#listeners) listener(event);
 		} else this.#reply(message);
 	}
 
@@ -141,6 +235,7 @@ export class QmpClient {
 			return;
 		}
 		this.#pending.delete(id as number); // OK: it was found under this id.
+		clearTimeout(pending.timer);
 		if (problem === undefined) pending.resolve(message['return']);
 		else {
 			const cause = new QmpCommandError(String(problem.class), String(problem.desc));
@@ -149,4 +244,11 @@ export class QmpClient {
 			);
 		}
 	}
+}
+
+function timeOf(timestamp: unknown): number {
+	const { seconds, microseconds } = (timestamp ?? {}) as { seconds?: unknown; microseconds?: unknown };
+	return typeof seconds === 'number' && typeof microseconds === 'number' && 0 <= seconds
+		? seconds * 1000 + microseconds / 1000
+		: NaN;
 }
