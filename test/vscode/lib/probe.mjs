@@ -106,21 +106,24 @@ export function readProfile({ nodes, samples, timeDeltas }) {
 	};
 	let total = 0;
 	let stretch = 0;
+	let garbage = 0;
 	let inside = new Map();
 	const stretches = [];
 	const end = () => {
 		if (stretch > 0) stretches.push({ milliseconds: stretch / 1000, where: most(inside) });
-		[stretch, inside] = [0, new Map()];
+		[stretch, garbage, inside] = [0, 0, new Map()];
 	};
 	samples.forEach((id, index) => {
 		const took = Math.min(timeDeltas[index + 1] ?? INTERVAL, INTERVAL * PREEMPTED);
 		const { functionName } = byId.get(id).callFrame;
 		if (ours(id)) {
 			total += took;
-			stretch += took;
+			// Only between two looks that are ours: what comes behind may be another's.
+			stretch += garbage + took;
+			garbage = 0;
 			const name = nearest(id);
 			inside.set(name, (inside.get(name) ?? 0) + took);
-		} else if (functionName === '(garbage collector)' && stretch > 0) stretch += took;
+		} else if (functionName === '(garbage collector)' && stretch > 0) garbage += took;
 		else end();
 	});
 	end();
