@@ -86,8 +86,12 @@ export function slug(label: string): string {
 	return words || 'snapshot';
 }
 
+/** What is the same in both forms; nearly every path is. */
+const UNCHANGED = /^[ -[\]-~]*$/;
+
 /** `%`-free path of a URI from the engine's text form. */
 export function uriPathFromText(text: string): string {
+	if (UNCHANGED.test(text)) return text;
 	const bytes = bytesFromText(text);
 	let path = '';
 	for (let at = 0; at < bytes.length;) {
@@ -107,6 +111,7 @@ export function uriPathFromText(text: string): string {
 
 /** The engine's text form of a URI's path. */
 export function textFromUriPath(path: string): string {
+	if (UNCHANGED.test(path)) return path;
 	const chunks: Buffer[] = [];
 	for (const character of path) {
 		const code = character.codePointAt(0)!; // OK: the iterator gives whole characters.
