@@ -96,23 +96,40 @@ export async function applyTarget(context: Context, begin: BeginRecord): Promise
 		const { target } = before;
 		if (target === null) continue;
 		const path = context.source.disks[index]!.path; // OK: a journal's action has the disks of its source; settle checks that.
-		checkTarget(context.source, index, target);
 		context.work.report({ step: 'Rolling back', done: index, total: begin.disks.length, unit: 'steps' });
-		await patiently(() => applySnapshot(context.host.tools, path, target.id, context.lock.marker));
+		await patiently(() => {
+			checkBeforeApplying(context.source, index, before);
+			return applySnapshot(context.host.tools, path, target.id, context.lock.marker);
+		});
 	}
 }
 
-/** @throws EngineError `ERR_CHANGED` when the snapshot is not the one that the action was begun with. */
-function checkTarget(source: Source, index: number, target: NonNullable<DiskBefore['target']>): void {
+/**
+ * @throws EngineError `ERR_CHANGED` when the snapshot is not the one that the action was begun with, or when somebody
+ * wrote to the current state since: that would be lost, for the safety snapshot does not have it.
+ */
+function checkBeforeApplying(source: Source, index: number, before: DiskBefore): void {
 	using machine = Machine.open(source);
 	const image = qcow2Of(machine.images[index]!); // OK: one for each disk.
-	const found = image.snapshots.find(snapshot => snapshot.id === target.id);
-	const isSame =
-		found?.rawName === target.name &&
-		standingOf(image.l1Table(target.id), decodeL1(target.l1), decodeL1(target.l1)) === 'new';
-	if (isSame) return;
-	const message = `${image.path}: the snapshot "${textFromRaw(target.name)}" is not the one that it was; another program changed the image`;
-	throw new EngineError('ERR_CHANGED', message, { file: image.path });
+	if (before.target !== null && findTarget(image, before.target) === undefined) {
+		const message = `${image.path}: the snapshot "${textFromRaw(before.target.name)}" is not the one that it was; another program changed the image`;
+		throw new EngineError('ERR_CHANGED', message, { file: image.path });
+	}
+	if (standing(image, before) !== 'other') return;
+	throw new EngineError('ERR_CHANGED', `${image.path}: another program wrote to the disk meanwhile`, {
+		file: image.path,
+	});
+}
+
+/** The snapshot that an action was begun with: by id, name and table; `undefined` when it is not there any more. */
+export function findTarget(
+	image: Qcow2Image,
+	target: NonNullable<DiskBefore['target']>,
+): Qcow2Image['snapshots'][number] | undefined {
+	const found = image.snapshots.find(({ id, rawName }) => id === target.id && rawName === target.name);
+	if (found === undefined) return undefined;
+	const table = decodeL1(target.l1);
+	return standingOf(image.l1Table(target.id), table, table) === 'new' ? found : undefined;
 }
 
 /** Another window that asks "qemu-img info" holds an image for a few milliseconds; a machine holds it for good. */

@@ -6,6 +6,11 @@
  * counts and flags, hold the active L1 table against the recorded ones, repeat what was cut off, sweep what is half-made.
  * Every step may itself be cut off and done again.
  */
+import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
+import { asQcow2 } from '../image/open-image.js';
+import { FileSource } from '../io/file.js';
+import { readBytes } from '../io/source.js';
 import { applySnapshot, checkImage } from '../machine/qemu-img.js';
 import { EngineError } from '../util/errors.js';
 import { textFromRaw } from '../util/names.js';
@@ -17,6 +22,7 @@ import {
 	endOf,
 	endUndone,
 	factsOfMade,
+	findTarget,
 	madeBy,
 	madeMoment,
 	qcow2Of,
@@ -26,7 +32,11 @@ import {
 } from './action.js';
 import type { BeginRecord, JournalState } from './journal.js';
 import { Machine } from './machine.js';
+import { realImage } from './source.js';
 import { mendTornHeaders } from './torn-header.js';
+
+/** Of a header: up to and with cluster_bits. */
+const MAKE_BYTES = 24;
 
 type Open = NonNullable<JournalState['open']>;
 
@@ -43,11 +53,50 @@ export async function settleOpen(context: Context, open: Open): Promise<string[]
 		const message = `the action that was cut off was on ${begin.disks.map(disk => disk.path).join(', ')}; settle the machine that has all these disks`;
 		throw new EngineError('ERR_UNSETTLED', message);
 	}
+	requireSameDisks(context, begin);
+	const replaced = replacedDisk(context, begin);
+	if (replaced !== undefined) {
+		append(context, { ...endOf(begin, 'left'), position: null });
+		return [`${replaced} is another image now than the one that was cut off, so it was left as it is.`];
+	}
 	const mended = await mendTornHeaders(context, begin);
 	await repair(context);
 	const done = await conclude(context, open);
 	await requireClean(context);
 	return [...mended, ...done];
+}
+
+/** The path of a disk that is no image of the same make any more. An image of the same make is told by its tables. */
+function replacedDisk(context: Context, begin: BeginRecord): string | undefined {
+	return context.source.disks.find(({ path }, index) => {
+		using file = FileSource.open(path);
+		const before = Buffer.from(begin.disks[index]!.header, 'base64').subarray(0, MAKE_BYTES); // OK: settleOpen() made sure of the number.
+		const now = readBytes(file, 0, Math.min(MAKE_BYTES, file.size));
+		// The signature; and cluster_bits, which nothing changes.
+		return ![0, 20].every(at => before.subarray(at, at + 4).equals(now.subarray(at, at + 4)));
+	})?.path;
+}
+
+/**
+ * Two machines that share their first disk share a journal. A disk that was renamed since is known by its tables.
+ *
+ * @throws EngineError `ERR_UNSETTLED`.
+ */
+function requireSameDisks(context: Context, begin: BeginRecord): void {
+	const isKnown = (path: string, index: number) => {
+		const before = begin.disks[index]!; // OK: settleOpen() made sure of the number.
+		if (index === 0 || basename(path) === basename(before.path)) return true;
+		// Tables alone do not tell: disks that were made in one way have equal ones.
+		if (existsSync(before.path)) return realImage(before.path) === realImage(path);
+		using machine = Machine.open(context.source);
+		const image = asQcow2(machine.images[index]!); // OK: as above.
+		return image !== undefined && standing(image, before) !== 'other';
+	};
+	for (const [index, { path }] of context.source.disks.entries()) {
+		if (isKnown(path, index)) continue;
+		const message = `the action that was cut off was on ${begin.disks[index]!.path}, and not on ${path}; settle the machine that has these disks`; // OK: as above.
+		throw new EngineError('ERR_UNSETTLED', message, { file: path });
+	}
 }
 
 async function conclude(context: Context, open: Open): Promise<string[]> {
@@ -81,12 +130,10 @@ async function concludeDelete(context: Context, begin: BeginRecord): Promise<str
 	const name = `"${textFromRaw(begin.disks.find(disk => disk.target)?.target?.name ?? '')}"`;
 	const remaining = () => {
 		using machine = Machine.open(context.source);
-		return begin.disks.map(
-			({ target }, index) =>
-				machine.images[index]!.snapshots.find(
-					snapshot => target !== null && snapshot.id === target.id && snapshot.rawName === target.name,
-				), // OK: settleOpen() made sure of the number.
-		);
+		return begin.disks.map(({ target }, index) => {
+			const image = qcow2Of(machine.images[index]!); // OK: settleOpen() made sure of the number.
+			return target === null ? undefined : findTarget(image, target);
+		});
 	};
 	const left = remaining();
 	const wanted = begin.disks.filter(disk => disk.target !== null).length;
@@ -130,6 +177,7 @@ async function concludeRollback(context: Context, { begin, safe }: Open): Promis
 		} catch (error) {
 			// A machine that runs may stop later. Anything else will fail again: then the other disks go back as well.
 			if (!EngineError.is(error) || error.code === 'ERR_BUSY') throw error;
+			if (standings().includes('other')) return leave(context, begin);
 			await takeBack(context, begin);
 			const why = `The ${verb} could not be finished (${error.message}), so all disks were put back to what they were.`;
 			if (standings().some(each => each !== 'old')) throw unsettled(verb, begin);
@@ -182,10 +230,16 @@ function leave(context: Context, begin: BeginRecord): string[] {
 	];
 }
 
-/** Delete what the action made, on the disks where it exists. */
+/**
+ * Delete what the action made, on the disks where it exists. Where somebody wrote since, or put another image, a snapshot
+ * of that name may be theirs: it stays.
+ */
 async function sweep(context: Context, begin: BeginRecord): Promise<void> {
 	using machine = Machine.open(context.source);
-	const made = madeBy(machine, begin);
+	const made = madeBy(machine, begin).map(
+		(snapshot, index) =>
+			standing(qcow2Of(machine.images[index]!), begin.disks[index]!) === 'other' ? undefined : snapshot, // OK: settleOpen() made sure of the number.
+	);
 	if (made.every(snapshot => snapshot === undefined)) return;
 	await withDaemon(context, async daemon => {
 		for (const [index, snapshot] of made.entries()) {

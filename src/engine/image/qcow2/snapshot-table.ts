@@ -52,7 +52,10 @@ export interface Qcow2Snapshot extends ImageSnapshot {
 }
 
 /** @throws EngineError `ERR_CORRUPT`, `ERR_LIMIT`. */
-export function readSnapshotTable(file: ByteSource, header: Qcow2Header): Qcow2Snapshot[] {
+export function readSnapshotTable(
+	file: ByteSource,
+	header: Pick<Qcow2Header, 'snapshotCount' | 'snapshotsOffset' | 'clusterSize' | 'size'>,
+): Qcow2Snapshot[] {
 	const { snapshotCount: count, snapshotsOffset, clusterSize } = header;
 	if (count === 0) return [];
 	if (MAX_SNAPSHOTS < count) limit('nb_snapshots', 60, MAX_SNAPSHOTS, count);
