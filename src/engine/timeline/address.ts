@@ -1,7 +1,7 @@
 /**
  * `SOURCE[@SNAPSHOT]`: how a person names a state. An argument that is an existing path is a path; else it is split at
- * the last `@`. A source is a registered id or name, or the path of an image. A snapshot is its exact id, else its exact
- * unique name, else its key.
+ * the last `@`. A source is a registered id or name, or the path of an image. A snapshot is its exact id, when that is a
+ * number; else its exact name or key, when no other snapshot is called so.
  */
 import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -68,21 +68,19 @@ export function resolveState(snapshots: readonly NamedSnapshot[], word: string |
 	if (word === BASE) throw new EngineError('ERR_USAGE', `@${BASE} is a state of layers; a machine has snapshots`);
 	// A person may type the escapes of a name, or the name itself.
 	const text = textFromRaw(rawFromBytes(Buffer.from(word, 'utf8')));
-	const kinds: readonly ((snapshot: NamedSnapshot) => boolean)[] = [
-		snapshot => snapshot.id === word,
-		snapshot => [snapshot.name, snapshot.tag].some(name => name === word || name === text),
-		snapshot => snapshot.key === word,
-	];
-	for (const isMeant of kinds) {
-		const found = snapshots.filter(isMeant);
-		if (found.length === 1) return found[0]!.key; // OK: one.
-		if (found.length > 1) {
-			const list = found.slice(0, 8).map(({ id, key, time }) => `id ${id} (key ${key}, ${time.slice(0, 19)}Z)`);
-			throw new EngineError(
-				'ERR_AMBIGUOUS',
-				`${shown(word)} names ${found.length} snapshots; use an id or a key: ${list.join(', ')}`,
-			);
-		}
+	const isCalled = ({ name, tag }: NamedSnapshot) => [name, tag].some(each => each === word || each === text);
+	// QEMU's ids are numbers, and a number is an id first. Anything else names one snapshot or none: another tool may have
+	// given a snapshot the key of another for a name, and a verb that deletes must not be led to it.
+	const byNumber = /^\d+$/.test(word) ? snapshots.filter(({ id }) => id === word) : [];
+	const found =
+		byNumber.length > 0 ? byNumber : snapshots.filter(each => each.id === word || isCalled(each) || each.key === word);
+	if (found.length === 1) return found[0]!.key; // OK: one.
+	if (found.length > 1) {
+		const list = found.slice(0, 8).map(({ id, key, time }) => `id ${id} (key ${key}, ${time.slice(0, 19)}Z)`);
+		throw new EngineError(
+			'ERR_AMBIGUOUS',
+			`${shown(word)} names ${found.length} snapshots; use an id or a key: ${list.join(', ')}`,
+		);
 	}
 	const near = snapshots.slice(0, 8).map(({ name }) => name);
 	const hint =

@@ -29,6 +29,14 @@ export function requireSnapshots(machine: Machine): Qcow2Image[] {
 				`${image.path} has two snapshots with one id: its snapshot table is damaged. Copy what you need out of it first`,
 			);
 		}
+		// QEMU counts. Bytes that are no text would name another snapshot on a command line.
+		const odd = image.snapshots.find(({ id }) => !/^[\x21-\x7e]+$/.test(id));
+		if (odd) {
+			refuse(
+				image.path,
+				`${image.path} has a snapshot with the id "${textFromRaw(odd.id)}", which no program of QEMU's gives: its snapshot table is damaged. Copy what you need out of it first`,
+			);
+		}
 		return qcow2;
 	});
 }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { QmpClient } from '../../../src/engine/machine/qmp.js';
+import { appendJournal } from '../../../src/engine/timeline/journal.js';
 import { readTimeline } from '../../../src/engine/timeline/snapshots.js';
 import { journalPath, pathSource } from '../../../src/engine/timeline/source.js';
 import {
@@ -30,6 +31,25 @@ suite('odd images', () => {
 	]) {
 		test(`a file called ${JSON.stringify(name)}`, () => allVerbsOn(name));
 	}
+
+	test('an id that is no text is refused: on a command line it would name another snapshot', async () => {
+		using box = new Sandbox();
+		const path = box.image();
+		const source = machineOf(path);
+		await takeSnapshot(box.host, source, { label: 'é' });
+		write(path, 2, 0, 65536);
+		await takeSnapshot(box.host, source, { label: 'b' });
+		const bytes = readFileSync(path);
+		const table = Number(bytes.readBigUInt64BE(64));
+		const second = table + Math.ceil((40 + 24 + 1 + Buffer.byteLength('é')) / 8) * 8;
+		bytes[second + 40 + 24] = 0xe9;
+		writeFileSync(path, bytes);
+		const odd = readTimeline(box.host, source).snapshots.find(({ name }) => name === 'b')!;
+		assert.equal(odd.id, '\\xe9');
+		await assert.rejects(rollBack(box.host, source, odd.key), { code: 'ERR_REFUSED', message: /id "\\xe9"/ });
+		await assert.rejects(deleteSnapshot(box.host, source, odd.key), { code: 'ERR_REFUSED' });
+		assert.ok(readFileSync(path).equals(bytes));
+	});
 
 	test('snapshots of other tools: equal names, numbers, names that are cut, bytes that are no text', async () => {
 		using box = new Sandbox();
@@ -129,6 +149,10 @@ suite('odd images', () => {
 			const journal = journalPath(box.host, pathSource(path));
 			assert.ok(journal.startsWith(box.path('home/journals/')), journal);
 			assert.equal(readTimeline(box.host, pathSource(path)).source.status, 'ready');
+			// What was begun there is not hidden when the folder can be written again.
+			appendJournal(journal, { type: 'label', key: 'k', label: 'l' });
+			execFileSync('mount', ['-o', 'remount,rw', mount]);
+			assert.equal(journalPath(box.host, pathSource(path)), journal);
 		} finally {
 			execFileSync('umount', [mount]);
 		}

@@ -161,6 +161,10 @@ suite('addresses', () => {
 		assert.equal(resolveState(list, 'a\nb'), 'ffffffffff');
 		assert.equal(resolveState(list, 'a\\x0ab'), 'ffffffffff');
 		assert.equal(resolveState(list, 'dddddddddd'), 'dddddddddd');
+		// Another tool's names: the key of another snapshot, and an id that is no number.
+		const hostile = [snapshot('1', 'precious', 'aaaaaaaaaa'), snapshot('x', 'aaaaaaaaaa', 'bbbbbbbbbb')];
+		assert.throws(() => resolveState(hostile, 'aaaaaaaaaa'), { code: 'ERR_AMBIGUOUS' });
+		assert.throws(() => resolveState([...hostile, snapshot('7', 'x', 'cccccccccc')], 'x'), { code: 'ERR_AMBIGUOUS' });
 		assert.throws(() => resolveState(list, 'twice'), { code: 'ERR_AMBIGUOUS', message: /id 3 \(key cccccccccc.*id 4/ });
 		assert.throws(() => resolveState(list, 'bbbbbb'), { code: 'ERR_NOT_FOUND' });
 		assert.throws(() => resolveState(list, 'base'), { code: 'ERR_USAGE' });
