@@ -1,5 +1,5 @@
 /** The commands of qemu-img that Strata uses, and what their answers mean. */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, statfsSync } from 'node:fs';
 import { platform } from 'node:process';
 import { findTool, qcow2Image, runTool, toolError, type ToolPaths } from './tools.js';
 
@@ -30,6 +30,14 @@ const LOCK_SHARED_WRITE = 201;
 const LOCK_LAST = 203;
 
 const READ_TIMEOUT_MS = 60_000;
+
+/**
+ * File systems whose locks may be held where this kernel does not see them: on another host, or below a user's program.
+ * By `f_type` of statfs(2): NFS, CIFS, SMB2, 9p, FUSE (and virtiofs), Ceph, AFS, OCFS2, GFS2.
+ */
+const SHARED_FILE_SYSTEMS = new Set([
+	0x6969, 0xff534d42, 0xfe534d42, 0x01021997, 0x65735546, 0x00c36400, 0x5346414f, 0x7461636f, 0x01161970,
+]);
 
 /**
  * Check, and with `repair` mend, the reference counts of an image.
@@ -110,7 +118,8 @@ const answers = new Map<string, { state: string; at: number; inUse: boolean }>()
 
 /**
  * Who holds the image, from /proc/locks: cheap enough for every poll. A hint only: some file systems list another device
- * number there than `stat` gives, so a lock on an equal inode number of another device counts as `unknown`.
+ * number there than `stat` gives, so a lock on an equal inode number of another device counts as `unknown`; and so does
+ * a file that other hosts may hold.
  */
 export function inUseHint(image: string): Hold {
 	if (platform !== 'linux') return 'unknown';
@@ -122,7 +131,7 @@ export function inUseHint(image: string): Hold {
 	}
 	const { dev, ino } = statSync(image, { bigint: true });
 	const place = `${hex(major(dev))}:${hex(minor(dev))}`;
-	let hold: Hold = 'free';
+	let hold: Hold = isShared(image) ? 'unknown' : 'free';
 	for (const line of locks.split('\n')) {
 		// "5: OFDLCK ADVISORY  READ -1 fe:00:1234 100 101"; a blocked one has "->" after the number.
 		const match = /(?:OFDLCK|POSIX) +\S+ +\S+ +\S+ +([0-9a-f]+:[0-9a-f]+):(\d+) +(\d+) +(\d+|EOF)/.exec(line);
@@ -137,6 +146,11 @@ export function inUseHint(image: string): Hold {
 		else hold = 'reader';
 	}
 	return hold;
+}
+
+function isShared(image: string): boolean {
+	// Negative where a 32-bit number was taken for a signed one.
+	return SHARED_FILE_SYSTEMS.has(statfsSync(image).type >>> 0);
 }
 
 /** Linux packs a device number so (include/linux/kdev_t.h, new_encode_dev). */

@@ -46,15 +46,18 @@ export function lockPaths(host: Host, source: Source): string[] {
 
 /**
  * `.strata/<file>.<suffix>` beside the file that `image` leads to, so that every host and container that shares the image
- * sees it; in Strata's home when the folder cannot be written.
+ * sees it; in Strata's home when the folder cannot be written. What lies in one of the two places stays there: a folder
+ * that can be written again does not hide what was begun while it could not.
  */
 function besidePath(host: Host, image: string, suffix: string): string {
 	const real = realImage(image);
 	const folder = join(dirname(real), '.strata');
 	const beside = join(folder, `${basename(real)}.${suffix}`);
-	if (existsSync(beside) || isWritable(existsSync(folder) ? folder : dirname(real))) return beside;
+	if (existsSync(beside)) return beside;
 	const name = createHash('sha256').update(real).digest('hex').slice(0, 24);
-	return join(host.home, 'journals', `${name}.${suffix}`);
+	const atHome = join(host.home, 'journals', `${name}.${suffix}`);
+	if (existsSync(atHome)) return atHome;
+	return isWritable(existsSync(folder) ? folder : dirname(real)) ? beside : atHome;
 }
 
 /** @throws EngineError `ERR_NOT_FOUND`. */
