@@ -44,6 +44,14 @@ export async function copyToUri(
 			skipped.push({ path: record.path, reason: vscode.l10n.t('too large to be written there') });
 		} else {
 			const { bytes } = await engine.read(state, record.path, undefined, call);
+			// As everywhere: what is there already is not replaced.
+			if (await exists(target)) {
+				skipped.push({
+					path: record.path,
+					reason: vscode.l10n.t('the name is taken; what is there was left as it is'),
+				});
+				return;
+			}
 			await vscode.workspace.fs.writeFile(target, bytes);
 			totals.files++;
 			totals.bytes += bytes.byteLength;
@@ -53,6 +61,16 @@ export async function copyToUri(
 
 	for (const path of paths) await copy(await engine.stat(state, path, call), folder);
 	return { ...totals, skipped };
+}
+
+async function exists(uri: vscode.Uri): Promise<boolean> {
+	try {
+		await vscode.workspace.fs.stat(uri);
+		return true;
+	} catch (error) {
+		if (error instanceof vscode.FileSystemError && error.code === 'FileNotFound') return false;
+		throw error;
+	}
 }
 
 /** One component, that no file system takes for a way out of the folder. */
