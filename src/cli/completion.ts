@@ -83,8 +83,11 @@ ${options}
 		case "$command" in ${TAKES_PATH.join('|')}) kind=paths; current="\${words[2]} $current" ;; diff) (( n >= 4 )) && kind="" ;; *) kind="" ;; esac
 	fi
 	if [[ -n "$kind" ]]; then
-		local IFS=$'\\n' cut="\${words[n]%"$word"}"
-		COMPREPLY=($(strata __complete "$kind" "$current" 2>/dev/null))
+		# An "@" in front of the word belongs to what readline will replace.
+		[[ "$word" != [@\\'\\"]* && "\${COMP_WORDS[COMP_CWORD-1]}" == *@ && "$current" == *"@$word" ]] && word="@$word"
+		local found cut="\${words[n]%"$word"}"
+		# Line by line: a name may hold blanks, and "*" is a name here.
+		while IFS= read -r found; do COMPREPLY+=("$found"); done < <(strata __complete "$kind" "$current" 2>/dev/null)
 		# What readline believes to be before the word is taken off again.
 		COMPREPLY=("\${COMPREPLY[@]#"$cut"}")
 		# Labels may hold blanks.

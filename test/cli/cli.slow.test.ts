@@ -248,7 +248,8 @@ suite('strata', () => {
 		};
 		assert.deepEqual(complete('strata snapsh'), ['snapshots', 'snapshot']);
 		assert.deepEqual(complete('strata ls de'), ['dev']);
-		assert.deepEqual(complete('strata ls dev@compl'), ['complete-me']);
+		// readline replaces an "@" in front of the word together with it.
+		assert.deepEqual(complete('strata ls dev@compl'), ['@complete-me']);
 		assert.deepEqual(complete('strata ls dev /p1/et'), ['/p1/etc/']);
 		assert.ok(complete('strata diff --ex').includes('--exit-code'));
 		for (const shell of ['zsh', 'fish']) assert.match(ok('completion', shell), /strata __complete/);
