@@ -24,8 +24,8 @@ export interface GuestOptions {
 	readonly cold?: boolean;
 	/** The disk, which is used as it is. Without it, a fresh copy. */
 	readonly disk?: string;
-	/** Options of the first disk's qcow2 node, as `,key=value`. */
-	readonly node?: string;
+	/** More properties of the first disk's device, as `,key=value`. */
+	readonly device?: string;
 }
 
 export class Guest implements AsyncDisposable {
@@ -78,8 +78,8 @@ export class Guest implements AsyncDisposable {
 			...['-chardev', `socket,path=${join(folder, 'agent.sock')},server=on,wait=off,id=agent`],
 			...['-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0'],
 			...['-blockdev', `driver=file,filename=${own},node-name=file0,discard=unmap`],
-			...['-blockdev', `driver=qcow2,file=file0,node-name=disk0,discard=unmap${options.node ?? ''}`],
-			...['-device', 'virtio-blk-pci,drive=disk0,id=vd0'],
+			...['-blockdev', 'driver=qcow2,file=file0,node-name=disk0,discard=unmap'],
+			...['-device', `virtio-blk-pci,drive=disk0,id=vd0${options.device ?? ''}`],
 			...(options.extra?.(folder) ?? []),
 			...(memory === undefined
 				? ['-kernel', kernel, '-initrd', initrd, '-append', 'console=ttyS0 quiet panic=-1']
