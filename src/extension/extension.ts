@@ -8,6 +8,7 @@ import { registerDocuments } from './documents/register.js';
 import { startEngineClient } from './engine-host.js';
 import { registerImageEditor } from './image-editor/image-editor.js';
 import { QemuStatus } from './qemu-status.js';
+import { RecentInstall } from './recent-install.js';
 import type { Services } from './services.js';
 import { ExclusiveSizes } from './sources/exclusive-sizes.js';
 import { SourceStore } from './sources/source-store.js';
@@ -31,7 +32,8 @@ export function activate(context: vscode.ExtensionContext): void {
 		memory: context.workspaceState,
 	});
 	const sizes = new ExclusiveSizes(engine);
-	const services: Services = { context, log, engine, sources, sizes, comparison, base, qemu };
+	const installs = new RecentInstall();
+	const services: Services = { context, log, engine, sources, sizes, comparison, base, qemu, installs };
 	context.subscriptions.push(log, engine, sources, comparison);
 
 	registerDocuments(services);

@@ -48,6 +48,23 @@ export function quiet(message: string): void {
 	vscode.window.setStatusBarMessage(plain(message), 6000);
 }
 
+const ACTION_MS = 20_000;
+let offered: vscode.StatusBarItem | undefined;
+
+/** The same, and a click on it does something. It stays a little longer, and the next one takes its place. */
+export function quietWith(message: string, command: vscode.Command): void {
+	offered?.dispose();
+	const item = vscode.window.createStatusBarItem('strata.offer', vscode.StatusBarAlignment.Left, 9);
+	item.name = vscode.l10n.t('Strata: Last Action');
+	item.text = `$(check) ${plain(message)}`;
+	item.tooltip = plain(command.title);
+	item.accessibilityInformation = { label: `${plain(message)}, ${plain(command.title)}`, role: 'button' };
+	item.command = command;
+	item.show();
+	offered = item;
+	setTimeout(() => item.dispose(), ACTION_MS).unref();
+}
+
 /** Long work with figures and a Cancel button. @returns `undefined` when it was cancelled. */
 export async function progress<T>(title: string, work: (call: CallOptions) => Promise<T>): Promise<T | undefined> {
 	return await vscode.window.withProgress(

@@ -3,6 +3,7 @@ import type { BaseSelection } from './changes/base-selection.js';
 import type { ComparisonModel } from './changes/comparison.js';
 import type { EngineClient } from './engine-client.js';
 import type { QemuStatus } from './qemu-status.js';
+import type { RecentInstall } from './recent-install.js';
 import type { ExclusiveSizes } from './sources/exclusive-sizes.js';
 import type { SourceStore } from './sources/source-store.js';
 
@@ -16,4 +17,5 @@ export interface Services {
 	readonly comparison: ComparisonModel;
 	readonly base: BaseSelection;
 	readonly qemu: QemuStatus;
+	readonly installs: RecentInstall;
 }

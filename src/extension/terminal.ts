@@ -10,7 +10,7 @@ import { stateOf, type NamedState } from './state-name.js';
 import { parseAddresses } from './terminal-address.js';
 
 export function registerTerminal(services: Services): void {
-	const { context, log, sources } = services;
+	const { context, log, sources, installs } = services;
 	const folder = vscode.Uri.joinPath(context.globalStorageUri, 'bin');
 	const environment = context.environmentVariableCollection;
 	environment.description = vscode.l10n.t('Makes the command `strata` available');
@@ -24,7 +24,12 @@ export function registerTerminal(services: Services): void {
 			log.warn(`the command "strata" for terminals: ${messageOf(error)}`),
 		);
 	}, 1000).unref();
-	context.subscriptions.push(vscode.window.registerTerminalLinkProvider(new AddressLinks(sources)));
+	context.subscriptions.push(
+		vscode.window.registerTerminalLinkProvider(new AddressLinks(sources)),
+		vscode.window.onDidEndTerminalShellExecution(({ execution, exitCode }) =>
+			installs.note(execution.commandLine.value, exitCode, Date.now()),
+		),
+	);
 }
 
 /** Small programs that run the command line with the Node that runs the extension. */

@@ -13,9 +13,9 @@ function machine() {
 		asked: { list: 0, timeline: 0, generation: 0 },
 	};
 	const engine = {
-		listSources: () => {
+		listSources: async () => {
 			world.asked.list++;
-			return Promise.resolve(world.sources);
+			return await Promise.resolve(world.sources);
 		},
 		timeline: () => {
 			world.asked.timeline++;
@@ -103,3 +103,26 @@ test('another status makes what was known void', async () => {
 	assert.equal(store.machine('abcd2345')?.record.status, 'missing');
 	store.dispose();
 });
+
+test('asking anew also asks what failed, and tells that the list can be read again', async () => {
+	const { world, store } = machine();
+	await store.load();
+	world.timeline = new StrataError('ERR_ENGINE', 'the engine stopped');
+	await assert.rejects(store.timeline('abcd2345'));
+	const { sources } = world;
+	Object.defineProperty(world, 'sources', { get: () => raise(new StrataError('ERR_ENGINE', 'the engine stopped')) });
+	await store.refresh();
+	assert.equal(store.listError?.code, 'ERR_ENGINE');
+	Object.defineProperty(world, 'sources', { value: sources });
+	world.timeline = timeline();
+	const seen = [] as (string | undefined)[];
+	store.onDidChange(id => seen.push(id));
+	await store.refresh();
+	assert.deepEqual(seen, [undefined, 'abcd2345']);
+	assert.equal(store.machine('abcd2345')?.error, undefined);
+	store.dispose();
+});
+
+function raise(error: Error): never {
+	throw error;
+}

@@ -58,6 +58,7 @@ test('a proposed name is the time, and free', () => {
 	assert.equal(proposedLabel(timeline(), at), '2026-11-27 17:52');
 	const taken = timeline({ snapshots: [snapshot({ key: 'k', name: '2026-11-27 17:52' })] });
 	assert.equal(proposedLabel(taken, at), '2026-11-27 17:52 (2)');
+	assert.equal(proposedLabel(taken, at, 'apt install nginx'), 'after apt install nginx');
 });
 
 test('names that the image or the command line would misread are refused', () => {

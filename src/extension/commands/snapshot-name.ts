@@ -4,11 +4,12 @@ import type { TimelineRecord } from '../../shared/engine-api.js';
 
 const MAX_NAME_BYTES = 200;
 
-/** "2026-11-27 17:52", and a number behind it when that is taken. */
-export function proposedLabel(timeline: TimelineRecord, now: Date): string {
+/** "after apt install nginx" when that was just done, else "2026-11-27 17:52"; a number behind it when it is taken. */
+export function proposedLabel(timeline: TimelineRecord, now: Date, install?: string): string {
 	const two = (value: number) => String(value).padStart(2, '0');
 	const day = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
-	const label = `${day} ${two(now.getHours())}:${two(now.getMinutes())}`;
+	const moment = `${day} ${two(now.getHours())}:${two(now.getMinutes())}`;
+	const label = install === undefined ? moment : l10n.t('after {0}', install);
 	for (let i = 2; ; i++) {
 		const candidate = i === 2 ? label : `${label} (${i - 1})`;
 		if (!isTaken(timeline, candidate)) return candidate;

@@ -1,12 +1,14 @@
 /** Taking, rolling back, undoing, deleting, renaming, noting, settling. */
 import * as vscode from 'vscode';
 import type { ActionResult, StateRef, TimelineRecord } from '../../shared/engine-api.js';
+import { INTERNAL_COMMANDS } from '../contributions.js';
 import { StrataError } from '../engine-error.js';
-import { confirm, info, input, progress, quiet, warn } from '../notify.js';
+import { confirm, info, input, progress, quiet, quietWith, warn } from '../notify.js';
 import { installAdvice } from '../qemu-status.js';
 import type { Services } from '../services.js';
-import { currentOf, refOf, type NamedState } from '../state-name.js';
-import { clock, filesText, longAge, sizeText } from '../words.js';
+import type { Counts } from '../sources/rows.js';
+import { currentOf, refOf, stateOf } from '../state-name.js';
+import { clock, countsText, filesText, longAge, sizeText } from '../words.js';
 import { compareStates } from './comparing.js';
 import { nameProblem, proposedLabel } from './snapshot-name.js';
 import { machineFor, snapshotFor } from './targets.js';
@@ -23,14 +25,32 @@ export async function takeSnapshot(services: Services, argument: unknown): Promi
 	const label = await input({
 		title: vscode.l10n.t('Take Snapshot of {0}', machine.record.name),
 		prompt: vscode.l10n.t('Disk only · the machine is off. Press Enter to take it.'),
-		value: proposedLabel(timeline, new Date()),
+		value: proposedLabel(timeline, new Date(), services.installs.at(Date.now())),
 		validate: text => nameProblem(timeline, text),
 	});
 	if (label === undefined) return;
 	const title = vscode.l10n.t('Taking a snapshot of {0}', machine.record.name);
 	const result = await progress(title, call => services.engine.takeSnapshot(machine.record.id, { label }, call));
 	await services.sources.reload(machine.record.id);
-	if (result) await told(result, vscode.l10n.t('Snapshot "{0}" taken in {1} s', result.name, seconds(result)));
+	if (!result) return;
+	const message = vscode.l10n.t('Snapshot "{0}" taken in {1} s', result.name, seconds(result));
+	await Promise.all([told(result, message), offerComparison(services, machine.record.id, result, message)]);
+}
+
+/** Says with the snapshot what it holds that its parent does not, and a click shows it. Nothing, when nothing differs. */
+async function offerComparison(services: Services, id: string, result: ActionResult, message: string): Promise<void> {
+	const timeline = await services.sources.timeline(id);
+	const snapshot = stateOf(timeline, result.key);
+	const parent = timeline.snapshots.find(({ key }) => key === result.key)?.parent ?? null;
+	const base = parent === null ? undefined : stateOf(timeline, parent);
+	if (!snapshot || !base) return;
+	const counts = await countsBetween(services, base, snapshot);
+	if (!counts || sum(counts) === 0) return;
+	quietWith(vscode.l10n.t('{0} · {1} · Compare', message, countsText(counts)), {
+		command: INTERNAL_COMMANDS.compareStates,
+		title: vscode.l10n.t('Compare with "{0}"', base.label),
+		arguments: [{ base, targets: [snapshot] }],
+	});
 }
 
 export async function rollBack(services: Services, argument: unknown): Promise<void> {
@@ -41,10 +61,10 @@ export async function rollBack(services: Services, argument: unknown): Promise<v
 	if (await explainReadOnly(timeline)) return;
 	const machine = timeline.source.name;
 	const current = currentOf(timeline);
-	const count = await countChanges(services, state, current);
+	const counts = await countsBetween(services, state, current);
 	const kept = vscode.l10n.t('before rollback {0}', clock(new Date()));
 	const details = [
-		count === undefined ? '' : vscode.l10n.t('{0} change back.', filesText(count)),
+		counts === undefined ? '' : vscode.l10n.t('{0} change back.', filesText(sum(counts))),
 		vscode.l10n.t('The current state is kept as "{0}"; you can undo.', kept),
 		snapshot.kind === 'memory'
 			? vscode.l10n.t('The memory of this snapshot is not restored: the machine starts as after a power cut.')
@@ -185,16 +205,20 @@ async function explainReadOnly(timeline: TimelineRecord): Promise<boolean> {
 	return true;
 }
 
-/** How many files a rollback changes; `undefined` when that takes too long to find out. */
-async function countChanges(services: Services, a: StateRef, b: NamedState): Promise<number | undefined> {
+/** How many files differ; `undefined` when that takes too long to find out. */
+async function countsBetween(services: Services, a: StateRef, b: StateRef): Promise<Counts | undefined> {
 	try {
 		const signal = AbortSignal.timeout(COUNT_PATIENCE_MS);
 		const { counts } = await services.engine.compare(refOf(a), refOf(b), {}, { signal });
-		return Object.values(counts).reduce((sum, count) => sum + count, 0);
+		return counts;
 	} catch (error) {
 		if (StrataError.is(error)) return undefined; // OK: the question is asked without the figure.
 		throw error;
 	}
+}
+
+function sum(counts: Counts): number {
+	return Object.values(counts).reduce((all, count) => all + count, 0);
 }
 
 async function told(result: ActionResult, message: string): Promise<void> {

@@ -36,9 +36,10 @@ export type Counts = ComparisonRecord['counts'];
 
 export function machineRow(record: SourceRecord, timeline: TimelineRecord | undefined): Row {
 	const position = timeline && snapshotOf(timeline, timeline.position);
-	const words = [statusWord(record), record.status === 'ready' && record.example ? l10n.t('example') : ''];
+	const words = [statusWord(record)];
 	if (position) words.push(l10n.t('on {0}', position.name));
 	else if (timeline) words.push(snapshotsText(timeline.snapshots.length));
+	if (record.status === 'ready' && record.example) words.push(l10n.t('built-in'));
 	const description = words.filter(word => word !== '').join(' · ');
 	const tokens = ['source', record.status];
 	if (timeline?.undo) tokens.push('undo');

@@ -70,10 +70,11 @@ export class SourceStore {
 		return known ?? this.#readTimeline(id);
 	}
 
-	/** Ask everything anew. */
+	/** Ask everything anew, also what failed before. */
 	async refresh(): Promise<void> {
 		await this.#readList();
-		await Promise.all(this.machines.filter(({ timeline }) => timeline).map(({ record }) => this.reload(record.id)));
+		const asked = this.machines.filter(({ timeline, error }) => timeline ?? error);
+		await Promise.all(asked.map(({ record }) => this.reload(record.id)));
 	}
 
 	/** Ask for one machine anew: after an action of ours. */
@@ -136,9 +137,10 @@ export class SourceStore {
 		const before = this.#listing;
 		try {
 			const records = await this.engine.listSources();
+			const failedBefore = this.#listError !== undefined;
 			this.#listError = undefined;
 			this.#listing = JSON.stringify(records);
-			if (this.#listing === before && this.#state !== 'loading') return;
+			if (this.#listing === before && this.#state !== 'loading' && !failedBefore) return;
 			const old = this.#machines;
 			this.#machines = new Map(
 				records.map(record => {

@@ -1,6 +1,6 @@
 /** The tree of *Sources*: machines, their states, volumes, folders, files. Holds no engine state. */
 import * as vscode from 'vscode';
-import type { EngineApi, SourceRecord } from '../../shared/engine-api.js';
+import type { EngineApi, SourceRecord, TimelineRecord } from '../../shared/engine-api.js';
 import { COMMANDS, INTERNAL_COMMANDS } from '../contributions.js';
 import { errorText } from '../documents/explain.js';
 import { bytesUri, resolveFile } from '../documents/resolver.js';
@@ -40,7 +40,13 @@ export class SourcesTree implements vscode.TreeDataProvider<SourceNode> {
 
 	/** @param id of the machine that changed; everything when left out. */
 	refresh(id?: string): void {
-		this.#changed.fire(id === undefined ? undefined : this.#roots.find(root => root.machine.record.id === id));
+		if (id === undefined) {
+			this.#changed.fire(undefined);
+			return;
+		}
+		// A machine without a row yet: the list's own event draws it.
+		const root = this.#roots.find(({ machine }) => machine.record.id === id);
+		if (root) this.#changed.fire(root);
 	}
 
 	showMore(node: SourceNode): void {
@@ -187,6 +193,7 @@ export class SourcesTree implements vscode.TreeDataProvider<SourceNode> {
 					);
 			}
 			if (record.status === 'unsettled') nodes.unshift(statusNode(parent, record));
+			else if (snapshots.length === 0) nodes.push(noSnapshotsNode(parent, timeline));
 			this.counts.want(timeline);
 			return nodes;
 		} catch (error) {
@@ -248,6 +255,19 @@ function messageItem(node: MessageNode): vscode.TreeItem {
 	return item;
 }
 
+/** A machine without snapshots says how to get the first, or why it cannot have any. */
+function noSnapshotsNode(parent: MachineNode, { readOnlyReason }: TimelineRecord): MessageNode {
+	const base = { kind: 'message' as const, id: `${parent.id}#none`, parent };
+	if (readOnlyReason !== null) {
+		const label = vscode.l10n.t('Read-only');
+		const tooltip = [[label, readOnlyReason]] as const;
+		return { ...base, label, description: readOnlyReason, icon: 'lock', tooltip };
+	}
+	const command = { command: COMMANDS.takeSnapshot, title: vscode.l10n.t('Take Snapshot…'), arguments: [parent] };
+	const label = vscode.l10n.t('No snapshots yet');
+	return { ...base, label, description: command.title, icon: 'device-camera', tooltip: [], command };
+}
+
 function errorNode(id: string, parent: SourceNode | undefined, error: unknown): MessageNode {
 	const code = StrataError.is(error) && error.code !== 'ERR_STATUS' ? error.code : '';
 	const message = errorText(code, messageOf(error));
@@ -259,7 +279,10 @@ function errorNode(id: string, parent: SourceNode | undefined, error: unknown): 
 		description: code,
 		icon: 'warning',
 		tooltip: code === '' ? [] : [[vscode.l10n.t('Code'), code]],
-		command: { command: COMMANDS.showLog, title: vscode.l10n.t('Show Log'), arguments: [] },
+		command:
+			code === 'ERR_ENGINE'
+				? { command: COMMANDS.restartEngine, title: vscode.l10n.t('Restart Engine'), arguments: [] }
+				: { command: COMMANDS.showLog, title: vscode.l10n.t('Show Log'), arguments: [] },
 	};
 }
 

@@ -32,6 +32,7 @@ export function registerSourcesView(services: Services): SourcesView {
 		const canUndo = sources.machines.some(({ timeline }) => timeline?.undo);
 		void vscode.commands.executeCommand('setContext', CONTEXT.canUndo, canUndo);
 	};
+	let missing = false;
 	let watching: { dispose(): void } | undefined;
 	let seen = false;
 	const look = (visible: boolean) => {
@@ -54,6 +55,9 @@ export function registerSourcesView(services: Services): SourcesView {
 		sizes.onDidChange(id => tree.refresh(id)),
 		qemu.onDidChange(found => {
 			void vscode.commands.executeCommand('setContext', CONTEXT.qemuImg, found ? 'found' : 'missing');
+			// All rows are drawn anew only when the one about qemu-img comes or goes: a click meanwhile could be lost.
+			if (missing === !found) return;
+			missing = !found;
 			tree.refresh();
 		}),
 		vscode.commands.registerCommand(INTERNAL_COMMANDS.showMore, (node: SourceNode) => tree.showMore(node)),
