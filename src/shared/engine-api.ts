@@ -30,6 +30,18 @@ export interface DiskSpec {
 	readonly format?: 'raw' | 'qcow2';
 }
 
+/** How a machine is reached while it runs. */
+export interface MachineConnection {
+	/** QMP: the absolute path of a Unix socket, a Windows named pipe, or `tcp:HOST:PORT`. */
+	readonly qmp?: string;
+	/** The guest's agent: as `qmp`. */
+	readonly agent?: string;
+	/** Name of a libvirt domain, reached through virsh. */
+	readonly libvirt?: string;
+	/** The command with which the machine is started. */
+	readonly command?: string;
+}
+
 export interface SourceRecord {
 	readonly id: string;
 	readonly name: string;
@@ -37,6 +49,8 @@ export interface SourceRecord {
 	readonly disks: readonly DiskSpec[];
 	/** The built-in example. */
 	readonly example: boolean;
+	/** Absent when the machine is only known as images. */
+	readonly connection?: MachineConnection;
 	/**
 	 * `ready`; `inUse`: held by a hypervisor; `unsettled`: an action was cut off, do not start this machine;
 	 * `missing`: a disk is not where it was; `changed`: another image lies at its path; `error`: it cannot be opened.
@@ -203,6 +217,7 @@ export interface EngineApi {
 			readonly name?: string;
 			readonly allowOutside?: boolean;
 			readonly example?: boolean;
+			readonly connection?: MachineConnection;
 		},
 		call?: CallOptions,
 	): Promise<SourceRecord>;

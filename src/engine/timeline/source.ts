@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, realpathSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
-import type { DiskSpec } from '../../shared/engine-api.js';
+import type { DiskSpec, MachineConnection } from '../../shared/engine-api.js';
 import { ioError } from '../io/file.js';
 import type { Fingerprint } from './fingerprint.js';
 import type { Host } from './home.js';
@@ -17,6 +17,8 @@ export interface Source {
 	readonly example: boolean;
 	/** Backing and data files outside the image's folder may be opened. */
 	readonly allowOutside: boolean;
+	/** How it is reached while it runs; absent when nobody said. */
+	readonly connection?: MachineConnection;
 	/** What each disk looked like when it was registered, in the order of `disks`; empty when it is not. */
 	readonly fingerprints: readonly Fingerprint[];
 }

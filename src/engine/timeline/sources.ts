@@ -15,9 +15,10 @@ import {
 } from 'node:fs';
 import { basename, extname, isAbsolute, join } from 'node:path';
 import * as v from 'valibot';
-import type { DiskSpec } from '../../shared/engine-api.js';
+import type { DiskSpec, MachineConnection } from '../../shared/engine-api.js';
 import { ioError } from '../io/file.js';
 import type { DiskImage } from '../image/image.js';
+import { checkAddress } from '../machine/running/socket.js';
 import { EngineError } from '../util/errors.js';
 import { listVolumes } from '../volume/list-volumes.js';
 import { fingerprintOf, isSameImage, type Fingerprint } from './fingerprint.js';
@@ -44,6 +45,8 @@ const SOURCE = v.looseObject({
 	),
 	example: v.optional(v.boolean(), false),
 	allowOutside: v.optional(v.boolean(), false),
+	/** As `MachineConnection`. What a newer Strata added stays. */
+	connection: v.optional(v.looseObject({})),
 });
 const FILE = v.looseObject({ version: v.number(), sources: v.array(v.unknown()) });
 
@@ -57,6 +60,7 @@ export interface NewSource {
 	readonly name?: string;
 	readonly allowOutside?: boolean;
 	readonly example?: boolean;
+	readonly connection?: MachineConnection;
 }
 
 /** In the order in which they were added. */
@@ -80,6 +84,7 @@ export function addSource(host: Host, options: NewSource, open: OpenDisk): Sourc
 	if (options.disks.length === 0) throw new EngineError('ERR_USAGE', 'a machine needs a disk image');
 	const allowOutside = options.allowOutside ?? false;
 	const disks = describeDisks(options.disks, allowOutside, open);
+	const connection = options.connection === undefined ? {} : { connection: checkConnection(options.connection) };
 	return change(host, sources => {
 		const twin = sources.find(source => source.disks.some(disk => isSameFile(disk.path, disks[0]!.path))); // OK: not empty.
 		if (twin) {
@@ -91,7 +96,8 @@ export function addSource(host: Host, options: NewSource, open: OpenDisk): Sourc
 		const name = options.name === undefined ? freeName(sources, disks[0]!.path) : checkName(sources, options.name);
 		let id = newSourceId();
 		while (sources.some(source => source.id === id || source.name === id)) id = newSourceId();
-		const added: StoredSource = { id, name, kind: 'machine', disks, example: options.example ?? false, allowOutside };
+		const example = options.example ?? false;
+		const added: StoredSource = { id, name, kind: 'machine', disks, example, allowOutside, ...connection };
 		return { sources: [...sources, added], result: toSource(added) };
 	});
 }
@@ -147,6 +153,7 @@ export function sourcesStamp(host: Host): string {
 
 function toSource(stored: StoredSource): Source {
 	const { id, name, disks, example, allowOutside } = stored;
+	const connection = connectionOf(stored.connection);
 	return {
 		id,
 		name,
@@ -154,8 +161,30 @@ function toSource(stored: StoredSource): Source {
 		registered: true,
 		example,
 		allowOutside,
+		...(connection === undefined ? {} : { connection }),
 		fingerprints: disks.map(disk => disk.fingerprint),
 	};
+}
+
+/** @throws EngineError `ERR_USAGE` for what cannot be reached that way. */
+function checkConnection(connection: MachineConnection): Record<string, unknown> {
+	const { qmp, agent, libvirt, command } = connection;
+	// A person names them here, and may name a TCP port.
+	for (const address of [qmp, agent]) if (address !== undefined) checkAddress(address, { allowTcp: true });
+	for (const text of [libvirt, command]) {
+		if (text === undefined || (text.trim() !== '' && !/[\0\n]/.test(text))) continue;
+		throw new EngineError('ERR_USAGE', `${JSON.stringify(text)} is no name of a libvirt domain, and no command`);
+	}
+	return { ...connection };
+}
+
+function connectionOf(stored: StoredSource['connection']): MachineConnection | undefined {
+	const known = ['qmp', 'agent', 'libvirt', 'command'] as const;
+	const texts = known.flatMap(name => {
+		const value = (stored as Readonly<Record<string, unknown>> | undefined)?.[name];
+		return typeof value === 'string' ? [[name, value] as const] : [];
+	});
+	return texts.length === 0 ? undefined : Object.fromEntries(texts);
 }
 
 function describeDisks(specs: readonly DiskSpec[], allowOutside: boolean, open: OpenDisk): StoredSource['disks'] {

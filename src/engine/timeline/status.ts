@@ -16,8 +16,9 @@ type Status = Pick<SourceRecord, 'status' | 'statusText' | 'error'>;
 
 /** A source as its record, with its status now. Never throws for what is wrong with the images: that is the status. */
 export function sourceRecord(host: Host, source: Source): SourceRecord {
-	const { id, name, disks, example } = source;
-	return { id, name, kind: 'machine', disks, example, ...sourceStatus(host, source) };
+	const { id, name, disks, example, connection } = source;
+	const reach = connection === undefined ? {} : { connection };
+	return { id, name, kind: 'machine', disks, example, ...reach, ...sourceStatus(host, source) };
 }
 
 export function sourceStatus(host: Host, source: Source): Status {

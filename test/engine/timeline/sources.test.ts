@@ -52,6 +52,23 @@ suite('sources', () => {
 		);
 	});
 
+	test('how a machine is reached is kept, and what cannot be an address is refused', () => {
+		using box = new Sandbox();
+		const [a, b] = [box.image('a.qcow2'), box.image('b.qcow2')];
+		const connection = { qmp: '/run/a.qmp', agent: 'tcp:127.0.0.1:4444', command: 'qemu-system-x86_64 -m 1G a.qcow2' };
+		addSource(box.host, { disks: [{ path: a }], connection }, openDisk);
+		addSource(box.host, { disks: [{ path: b }] }, openDisk);
+		const [first, second] = listSources(box.host);
+		assert.deepEqual([first?.connection, second?.connection], [connection, undefined]);
+		assert.deepEqual(sourceRecord(box.host, first!).connection, connection);
+		assert.ok(!('connection' in sourceRecord(box.host, second!)));
+		for (const bad of [{ qmp: 'a.sock' }, { agent: '' }, { libvirt: ' ' }, { command: 'a\nb' }]) {
+			assert.throws(() => addSource(box.host, { disks: [{ path: box.image('c.qcow2') }], connection: bad }, openDisk), {
+				code: 'ERR_USAGE',
+			});
+		}
+	});
+
 	test('names made from file names are free and fit an address', () => {
 		using box = new Sandbox();
 		const paths = ['a@b.qcow2', 'x\ny.qcow2', '.qcow2', 'n'.repeat(150) + '.qcow2'].map(name => box.image(name));
