@@ -43,12 +43,15 @@ export class Ext4Side {
 
 	/**
 	 * The inode, if a name could lead to it; `undefined` for one that is not in use or has no name by its nature. One that
-	 * looks like a file counts even where the bitmap calls it free, as in `Ext4.inode`.
+	 * looks like a file counts even where the bitmap calls it free, as in `Ext4.inode`; not behind the part of the table
+	 * that is in use, where the inodes of an earlier filesystem may lie.
 	 */
 	inode(number: number): Ext4Inode | undefined {
 		if (this.isNameless(number)) return undefined;
 		const { filesystem } = this;
 		if (!filesystem.isLive(number)) {
+			const index = (number - 1) % filesystem.inodesPerGroup;
+			if (this.liveInodes((number - 1 - index) / filesystem.inodesPerGroup) <= index) return undefined;
 			const head = new Uint8Array(LINKS_COUNT + 2);
 			this.volume.read(filesystem.inodeOffset(number), head);
 			const isTouched = filesystem.replay?.fastCommit?.touchedInodes.has(number);
