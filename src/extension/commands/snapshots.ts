@@ -24,7 +24,10 @@ export async function takeSnapshot(services: Services, argument: unknown): Promi
 	if (await explainReadOnly(timeline)) return;
 	const label = await input({
 		title: vscode.l10n.t('Take Snapshot of {0}', machine.record.name),
-		prompt: vscode.l10n.t('Disk only · the machine is off. Press Enter to take it.'),
+		prompt:
+			timeline.source.status === 'unsettled'
+				? vscode.l10n.t('What was cut off is settled first, then the snapshot is taken.')
+				: vscode.l10n.t('Disk only · the machine is off. Press Enter to take it.'),
 		value: proposedLabel(timeline, new Date(), services.installs.at(Date.now())),
 		validate: text => nameProblem(timeline, text),
 	});
@@ -64,6 +67,7 @@ export async function rollBack(services: Services, argument: unknown): Promise<v
 	const counts = await countsBetween(services, state, current);
 	const kept = vscode.l10n.t('before rollback {0}', clock(new Date()));
 	const details = [
+		timeline.source.status === 'unsettled' ? vscode.l10n.t('What was cut off is settled first.') : '',
 		counts === undefined ? '' : vscode.l10n.t('{0} change back.', filesText(sum(counts))),
 		vscode.l10n.t('The current state is kept as "{0}"; you can undo.', kept),
 		snapshot.kind === 'memory'

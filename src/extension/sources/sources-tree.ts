@@ -271,6 +271,21 @@ function noSnapshotsNode(parent: MachineNode, { readOnlyReason }: TimelineRecord
 function errorNode(id: string, parent: SourceNode | undefined, error: unknown): MessageNode {
 	const code = StrataError.is(error) && error.code !== 'ERR_STATUS' ? error.code : '';
 	const message = errorText(code, messageOf(error));
+	if (code === 'ERR_ENGINE') {
+		const command = { command: COMMANDS.restartEngine, title: vscode.l10n.t('Restart Engine'), arguments: [] };
+		const label = vscode.l10n.t('The engine stopped');
+		const tooltip = [[vscode.l10n.t('Reason'), message]] as const;
+		return {
+			kind: 'message',
+			id: `${id}#error`,
+			parent,
+			label,
+			description: command.title,
+			icon: 'warning',
+			tooltip,
+			command,
+		};
+	}
 	return {
 		kind: 'message',
 		id: `${id}#error`,
@@ -279,10 +294,7 @@ function errorNode(id: string, parent: SourceNode | undefined, error: unknown): 
 		description: code,
 		icon: 'warning',
 		tooltip: code === '' ? [] : [[vscode.l10n.t('Code'), code]],
-		command:
-			code === 'ERR_ENGINE'
-				? { command: COMMANDS.restartEngine, title: vscode.l10n.t('Restart Engine'), arguments: [] }
-				: { command: COMMANDS.showLog, title: vscode.l10n.t('Show Log'), arguments: [] },
+		command: { command: COMMANDS.showLog, title: vscode.l10n.t('Show Log'), arguments: [] },
 	};
 }
 

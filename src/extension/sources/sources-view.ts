@@ -27,10 +27,16 @@ export function registerSourcesView(services: Services): SourcesView {
 		canSelectMany: true,
 		showCollapseAll: true,
 	});
+	const known = new Map<string, unknown>();
+	const setContext = (key: string, value: unknown) => {
+		if (known.get(key) === value) return;
+		known.set(key, value);
+		void vscode.commands.executeCommand('setContext', key, value);
+	};
 	const setState = () => {
-		void vscode.commands.executeCommand('setContext', CONTEXT.sourcesState, sources.state);
+		setContext(CONTEXT.sourcesState, sources.state);
 		const canUndo = sources.machines.some(({ timeline }) => timeline?.undo);
-		void vscode.commands.executeCommand('setContext', CONTEXT.canUndo, canUndo);
+		setContext(CONTEXT.canUndo, canUndo);
 	};
 	let missing = false;
 	let watching: { dispose(): void } | undefined;
@@ -47,14 +53,15 @@ export function registerSourcesView(services: Services): SourcesView {
 		view,
 		view.onDidChangeVisibility(({ visible }) => look(visible)),
 		sources.onDidChange(id => {
-			tree.refresh(id);
+			// First: VS Code draws rows anew when a context changes, also those that are about to go.
 			setState();
+			tree.refresh(id);
 			if (id === undefined && view.visible) void sources.loadTimelines();
 		}),
 		counts.onDidChange(id => tree.refresh(id)),
 		sizes.onDidChange(id => tree.refresh(id)),
 		qemu.onDidChange(found => {
-			void vscode.commands.executeCommand('setContext', CONTEXT.qemuImg, found ? 'found' : 'missing');
+			setContext(CONTEXT.qemuImg, found ? 'found' : 'missing');
 			// All rows are drawn anew only when the one about qemu-img comes or goes: a click meanwhile could be lost.
 			if (missing === !found) return;
 			missing = !found;
