@@ -3,6 +3,8 @@ import { Command, CommanderError, Option } from 'commander';
 import { EngineError } from '../engine/util/errors.js';
 import { completionScript } from './completion.js';
 import type { DiffOptions } from './commands/diff.js';
+import type { SnapshotOptions } from './commands/snapshots.js';
+import type { AddOptions } from './commands/sources.js';
 import type { Context } from './context.js';
 
 type Run = (work: (context: Context) => Promise<void>) => Promise<void>;
@@ -36,7 +38,10 @@ export function buildProgram(version: string, run: Run, write: (text: string) =>
 		.option('--name <name>', 'what to call it')
 		.option('--format <format>', 'qcow2 or raw; without it, found by content and fixed from then on')
 		.option('--allow-outside', 'open backing and data files outside the image’s folder')
-		.action((disks: string[], options: { name?: string; format?: string; allowOutside?: boolean }) =>
+		.option('--qmp <socket>', 'the socket of QEMU’s monitor (QMP), to work on the machine while it runs')
+		.option('--agent <socket>', 'the socket of the guest’s agent')
+		.option('--libvirt <domain>', 'the libvirt domain, reached through virsh')
+		.action((disks: string[], options: AddOptions) =>
 			run(async c => (await import('./commands/sources.js')).add(c, disks, options)),
 		);
 	command('remove <source>', 'forget a machine; its images and journal stay').action((source: string) =>
@@ -54,10 +59,12 @@ export function buildProgram(version: string, run: Run, write: (text: string) =>
 		.action((source: string, options: { size?: boolean }) =>
 			run(async c => (await import('./commands/snapshots.js')).snapshots(c, source, options)),
 		);
-	command('snapshot <source>', 'take a snapshot of a stopped machine')
+	command('snapshot <source>', 'take a snapshot; of a running machine when its --qmp or --libvirt is known')
 		.requiredOption('-m, --message <label>', 'what to call it')
 		.option('--note <text>', 'a longer note')
-		.action((source: string, options: { message: string; note?: string }) =>
+		.option('--memory', 'with the memory of the running machine, so that it can be rolled back while it runs')
+		.option('--validated', 'freeze the filesystems of the running machine for the moment, through its agent')
+		.action((source: string, options: SnapshotOptions) =>
 			run(async c => (await import('./commands/snapshots.js')).snapshot(c, source, options)),
 		);
 	command('rollback <source@snapshot>', 'roll back; the current state is kept in a safety snapshot first').action(

@@ -90,6 +90,10 @@ export interface ActionResult {
 	readonly warnings: readonly string[];
 	/** Bytes that a deletion freed. */
 	readonly freedBytes?: number;
+	/** Of a running machine: how long it stood still. */
+	readonly pausedMilliseconds?: number;
+	/** How long the guest's filesystems were frozen. */
+	readonly frozenMilliseconds?: number;
 }
 
 export interface CompareOptions {
@@ -239,7 +243,14 @@ export interface EngineApi {
 	exclusiveBytes(source: string, call?: CallOptions): Promise<Readonly<Record<string, number | null>>>;
 	takeSnapshot(
 		source: string,
-		options: { readonly label: string; readonly note?: string },
+		options: {
+			readonly label: string;
+			readonly note?: string;
+			/** RAM and devices too: the running machine can be rolled back to it. Not together with `validated`. */
+			readonly memory?: boolean;
+			/** Freeze the guest's filesystems for the moment, through its agent. */
+			readonly validated?: boolean;
+		},
 		call?: CallOptions,
 	): Promise<ActionResult>;
 	rollBack(state: StateRef, call?: CallOptions): Promise<ActionResult>;

@@ -55,16 +55,25 @@ function parentText(snapshot: SnapshotRecord, names: ReadonlyMap<string, string>
 	return '';
 }
 
-export async function snapshot(
-	context: Context,
-	address: string,
-	options: { message: string; note?: string },
-): Promise<void> {
+export interface SnapshotOptions {
+	readonly message: string;
+	readonly note?: string;
+	readonly memory?: boolean;
+	readonly validated?: boolean;
+}
+
+export async function snapshot(context: Context, address: string, options: SnapshotOptions): Promise<void> {
 	const source = await context.source(address);
+	const { message: label, note, memory = false, validated = false } = options;
 	const result = await follow(context, 'Taking a snapshot', call =>
 		context.engine.takeSnapshot(
 			source,
-			{ label: options.message, ...(options.note === undefined ? {} : { note: options.note }) },
+			{
+				label,
+				...(note === undefined ? {} : { note }),
+				...(memory ? { memory } : {}),
+				...(validated ? { validated } : {}),
+			},
 			call,
 		),
 	);
@@ -143,5 +152,10 @@ function report(context: Context, result: ActionResult, what: string, next: stri
 	if (context.json) return context.record(result);
 	const seconds = (result.milliseconds / 1000).toFixed(2);
 	context.line(`${context.style.added('✓')} ${safe(what)}  (${result.id})  ${seconds} s${next ? `      ${next}` : ''}`);
+	const stood = [
+		...(result.pausedMilliseconds === undefined ? [] : [`stood still for ${result.pausedMilliseconds} ms`]),
+		...(result.frozenMilliseconds === undefined ? [] : [`was frozen for ${result.frozenMilliseconds} ms`]),
+	];
+	if (stood.length > 0) context.remark(`The guest ${stood.join(' and ')}.`);
 	for (const warning of result.warnings) context.remark(safe(warning));
 }

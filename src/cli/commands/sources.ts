@@ -1,6 +1,6 @@
 /** `strata sources`, `add`, `remove`, `discover`, `info`. */
 import { resolve } from 'node:path';
-import type { DiskSpec } from '../../shared/engine-api.js';
+import type { DiskSpec, MachineConnection } from '../../shared/engine-api.js';
 import { EngineError } from '../../engine/util/errors.js';
 import type { Context } from '../context.js';
 import { formatSize, safe, table } from '../style.js';
@@ -19,11 +19,16 @@ export async function sources(context: Context): Promise<void> {
 	for (const source of list) if (source.statusText) context.remark(`${safe(source.name)}: ${safe(source.statusText)}`);
 }
 
-export async function add(
-	context: Context,
-	disks: readonly string[],
-	options: { name?: string; format?: string; allowOutside?: boolean },
-): Promise<void> {
+export interface AddOptions {
+	readonly name?: string;
+	readonly format?: string;
+	readonly allowOutside?: boolean;
+	readonly qmp?: string;
+	readonly agent?: string;
+	readonly libvirt?: string;
+}
+
+export async function add(context: Context, disks: readonly string[], options: AddOptions): Promise<void> {
 	const format = options.format;
 	if (format !== undefined && format !== 'raw' && format !== 'qcow2') {
 		throw new EngineError('ERR_USAGE', `--format takes qcow2 or raw, not "${format}"`);
@@ -33,11 +38,27 @@ export async function add(
 		disks: specs,
 		...(options.name === undefined ? {} : { name: options.name }),
 		...(options.allowOutside ? { allowOutside: true } : {}),
+		...connectionFrom(options),
 	});
 	if (context.json) return context.record(source);
 	context.line(
 		`${context.style.added('✓')} ${safe(source.name)}  ${context.style.muted(`(${source.id})`)}  strata snapshots ${safe(source.name)}`,
 	);
+}
+
+function connectionFrom({ qmp, agent, libvirt }: AddOptions): { connection?: MachineConnection } {
+	const connection = {
+		...(qmp === undefined ? {} : { qmp: absoluteSocket(qmp) }),
+		...(agent === undefined ? {} : { agent: absoluteSocket(agent) }),
+		...(libvirt === undefined ? {} : { libvirt }),
+	};
+	return Object.keys(connection).length === 0 ? {} : { connection };
+}
+
+/** As QEMU's own option may be written: `unix:PATH`, or the path alone. */
+function absoluteSocket(text: string): string {
+	if (text.startsWith('tcp:')) return text;
+	return resolve(text.replace(/^unix:/, ''));
 }
 
 export async function remove(context: Context, address: string): Promise<void> {

@@ -16,7 +16,7 @@ import { listSources } from './sources.js';
 import { checkDisks, describeAction } from './status.js';
 import type { VerbWork } from './verb-work.js';
 
-type Outcome = Omit<ActionResult, 'milliseconds' | 'warnings'>;
+export type Outcome = Omit<ActionResult, 'milliseconds' | 'warnings'>;
 
 /** What a verb looks at before it begins. */
 export interface Prepared {
@@ -108,7 +108,7 @@ async function bringToRest(context: Context, error: unknown): Promise<unknown> {
 }
 
 /** One disk of a registered machine of several must not go back in time alone. */
-function requireWhole(host: Host, source: Source): void {
+export function requireWhole(host: Host, source: Source): void {
 	if (source.registered) return;
 	const reals = new Set(source.disks.map(disk => realImage(disk.path)));
 	for (const other of listSources(host)) {
@@ -128,7 +128,8 @@ function tryReal(path: string): string {
 	}
 }
 
-function requireWritable(journal: string): void {
+/** A journal of a newer Strata is not written to. @throws EngineError `ERR_UNSUPPORTED`. */
+export function requireWritable(journal: string): void {
 	const { version } = readJournal(journal);
 	if (version <= JOURNAL_VERSION) return;
 	throw new EngineError(

@@ -41,7 +41,8 @@ const BUSY_PAUSE_MS = 50;
 export type Intent = Pick<
 	BeginRecord,
 	'verb' | 'target' | 'targetParent' | 'making' | 'note' | 'position' | 'positionInferred'
->;
+> &
+	Partial<Pick<BeginRecord, 'consistency'>>;
 
 /** Write down what is begun, with everything that finishing it or taking it back will need. */
 export function beginAction(context: Context, machine: Machine, intent: Intent): BeginRecord {
@@ -176,7 +177,7 @@ export function factsOfMade(begin: BeginRecord, moment: Moment): SnapshotFacts {
 		parent: begin.position,
 		inferred: begin.positionInferred,
 		safety: begin.verb !== 'take',
-		consistency: 'offline',
+		consistency: begin.consistency ?? 'offline',
 	};
 }
 

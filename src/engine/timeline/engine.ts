@@ -171,7 +171,7 @@ export class StrataEngine implements EngineApi, Disposable {
 
 	async takeSnapshot(
 		source: string,
-		options: { readonly label: string; readonly note?: string },
+		options: Parameters<EngineApi['takeSnapshot']>[1],
 		call?: CallOptions,
 	): Promise<ActionResult> {
 		return this.#verb<ActionResult>(source, { verb: 'take', ...options }, call);

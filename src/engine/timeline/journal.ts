@@ -68,6 +68,8 @@ const BEGIN = v.object({
 	/** Name of the snapshot that is being made: the snapshot itself, or the safety snapshot. Empty for a deletion. */
 	making: v.string(),
 	note: v.optional(v.string(), ''),
+	/** Of what is being made, when the machine runs; else it is `offline`. */
+	consistency: v.optional(v.picklist(['offline', 'validated', 'crash', 'unknown'])),
 	/** Where the current state was. */
 	position: v.nullable(KEY),
 	positionInferred: v.optional(v.boolean(), false),

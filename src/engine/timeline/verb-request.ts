@@ -6,7 +6,13 @@ import type { VerbWork } from './verb-work.js';
 import { deleteSnapshot, rollBack, settle, takeSnapshot, undo } from './verbs.js';
 
 export type VerbRequest =
-	| { readonly verb: 'take'; readonly label: string; readonly note?: string }
+	| {
+			readonly verb: 'take';
+			readonly label: string;
+			readonly note?: string;
+			readonly memory?: boolean;
+			readonly validated?: boolean;
+	  }
 	| { readonly verb: 'rollback'; readonly key: string }
 	| { readonly verb: 'undo' }
 	| { readonly verb: 'delete'; readonly key: string }

@@ -17,6 +17,13 @@ import { nameOf } from './moment-names.js';
 import { requireOnAllDisks, requireRollback, requireSpace, requireUniqueName } from './refusals.js';
 import { settleOpen } from './settle.js';
 import { isSafety, lastRollback, snapshotRecords } from './snapshots.js';
+import {
+	deleteWhileRunning,
+	moveWhileRunning,
+	reachRunning,
+	settleWhileRunning,
+	takeWhileRunning,
+} from './running-verbs.js';
 import type { Source } from './source.js';
 import { UNWATCHED_VERB, type VerbWork } from './verb-work.js';
 
@@ -33,9 +40,20 @@ const RENAME_POLL_MS = 100;
 export async function takeSnapshot(
 	host: Host,
 	source: Source,
-	options: { readonly label: string; readonly note?: string },
+	options: { readonly label: string; readonly note?: string; readonly memory?: boolean; readonly validated?: boolean },
 	work: VerbWork = UNWATCHED_VERB,
 ): Promise<ActionResult> {
+	const { memory = false, validated = false } = options;
+	using running = await reachRunning(source);
+	if (running) {
+		checkNote(options.note ?? '');
+		const { label, note = '' } = options;
+		return await takeWhileRunning(host, source, running, { label, note, memory, validated }, work);
+	}
+	if (memory || validated) {
+		const message = `${source.name} does not run, or cannot be reached: a snapshot ${memory ? 'with memory' : 'that its guest is frozen for'} needs a running machine`;
+		throw new EngineError('ERR_REFUSED', message);
+	}
 	return act(host, source, 'take', work, async context => {
 		const { label, note = '' } = options;
 		checkNote(note);
@@ -83,6 +101,8 @@ export async function rollBack(
 	key: string,
 	work: VerbWork = UNWATCHED_VERB,
 ): Promise<ActionResult> {
+	using running = await reachRunning(source);
+	if (running) return await moveWhileRunning(host, source, running, 'rollback', () => key, work);
 	return act(host, source, 'rollback', work, context => moveTo(context, 'rollback', () => key));
 }
 
@@ -92,16 +112,17 @@ export async function rollBack(
  * @throws as `rollBack`; `ERR_NOT_FOUND` when there is nothing to undo.
  */
 export async function undo(host: Host, source: Source, work: VerbWork = UNWATCHED_VERB): Promise<ActionResult> {
-	return act(host, source, 'undo', work, context =>
-		moveTo(context, 'undo', (machine, journal) => {
-			const last = lastRollback(machine, journal);
-			if (last) return last.safety;
-			throw new EngineError(
-				'ERR_NOT_FOUND',
-				`there is no rollback of ${source.name} to undo: none was made since the last snapshot, or its safety snapshot was deleted`,
-			);
-		}),
-	);
+	const target = (machine: Machine, journal: JournalState) => {
+		const last = lastRollback(machine, journal);
+		if (last) return last.safety;
+		throw new EngineError(
+			'ERR_NOT_FOUND',
+			`there is no rollback of ${source.name} to undo: none was made since the last snapshot, or its safety snapshot was deleted`,
+		);
+	};
+	using running = await reachRunning(source);
+	if (running) return await moveWhileRunning(host, source, running, 'undo', target, work);
+	return act(host, source, 'undo', work, context => moveTo(context, 'undo', target));
 }
 
 /** Delete a snapshot from all disks that have it. Cannot be undone. @throws as `rollBack`. */
@@ -111,6 +132,8 @@ export async function deleteSnapshot(
 	key: string,
 	work: VerbWork = UNWATCHED_VERB,
 ): Promise<ActionResult> {
+	using running = await reachRunning(source);
+	if (running) return await deleteWhileRunning(host, source, running, key, work);
 	return act(host, source, 'delete', work, context => deleteMoment(context, key));
 }
 
@@ -149,6 +172,8 @@ export async function settle(
 	source: Source,
 	work: VerbWork = UNWATCHED_VERB,
 ): Promise<{ readonly done: readonly string[] }> {
+	using running = await reachRunning(source);
+	if (running) return { done: await settleWhileRunning(host, source, running, work) };
 	// Every verb settles first; this one does nothing else.
 	const done: string[] = [];
 	await act(host, source, 'settle', work, context => {

@@ -38,6 +38,7 @@ export async function runVerbHelper(): Promise<void> {
 			say({ type: 'progress', progress });
 		},
 		committed: () => say({ type: 'committed' }),
+		...(process.argv[1] === undefined ? {} : { helper: process.argv[1] }),
 	};
 	try {
 		const { host, source, request } = JSON.parse(first) as HelperRequest; // OK: runVerb() wrote it.
