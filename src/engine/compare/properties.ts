@@ -1,6 +1,7 @@
 /** What is known of one path besides its content: one fact a line, in a fixed order, so that two moments diff well. */
 import type { TreeEntry } from '../tree/file-tree.js';
-import type { Timestamp, Xattr } from '../filesystem/filesystem.js';
+import type { Xattr } from '../filesystem/filesystem.js';
+import { isoTime, modeText } from '../tree/records.js';
 import { textFromRaw } from '../util/names.js';
 
 const MAX_VALUE = 4096;
@@ -15,7 +16,7 @@ export function propertiesText(entry: TreeEntry, xattrs: readonly Xattr[], targe
 	if (inode) {
 		lines.push(
 			['size', `${inode.size}`],
-			['mode', `${inode.mode.toString(8).padStart(4, '0')} ${modeLetters(inode.mode)}`],
+			['mode', `${modeText(inode.mode)} ${modeLetters(inode.mode)}`],
 			['owner', `${inode.uid}:${inode.gid}`],
 			['links', `${inode.links}`],
 			['modified', isoTime(inode.mtime)],
@@ -54,13 +55,6 @@ export function modeLetters(mode: number): string {
 function triple(bits: number, special: boolean, letter: string): string {
 	const x = (bits & 1) !== 0;
 	return `${bits & 4 ? 'r' : '-'}${bits & 2 ? 'w' : '-'}${special ? (x ? letter : letter.toUpperCase()) : x ? 'x' : '-'}`;
-}
-
-/** ISO 8601 in UTC with nine digits of a second. Years before 0 and after 9999 are written with a sign, as ISO 8601 has it. */
-export function isoTime({ sec, nsec }: Timestamp): string {
-	const whole = new Date(sec * 1000);
-	if (Number.isNaN(whole.getTime())) return `${sec}.${String(nsec).padStart(9, '0')}`;
-	return `${whole.toISOString().slice(0, -5)}.${String(nsec).padStart(9, '0')}Z`;
 }
 
 /** A value that is text stands as text; else as hex. */
