@@ -119,17 +119,21 @@ export function requireUniqueName(machine: Machine, moment: Moment): void {
 /**
  * Free space on the host for `snapshots` new snapshots of each disk, in the worst case: a copy of the L1 table, a new
  * snapshot table, reference counts for those, a larger reference table, and a margin. What the guest overwrites later
- * needs more, and is the person's to watch. For a deletion (0 snapshots) it is a new snapshot table, and no margin: who
+ * needs more, and is the person's to watch. `memoryBytes` is for the memory of a machine, which the first disk takes. For a deletion (0 snapshots) it is a new snapshot table, and no margin: who
  * deletes wants space.
  *
  * @throws EngineError `ERR_NO_SPACE` that says how much is missing.
  */
-export function requireSpace(images: readonly Qcow2Image[], options: { readonly snapshots: number }): void {
+export function requireSpace(
+	images: readonly Qcow2Image[],
+	options: { readonly snapshots: number; readonly memoryBytes?: number },
+): void {
 	const byDevice = new Map<number, { needed: number; image: Qcow2Image }>();
 	for (const image of images) {
 		const device = statSync(image.path).dev;
 		const place = byDevice.get(device) ?? { needed: options.snapshots === 0 ? 0 : SPACE_MARGIN, image };
 		place.needed += bytesForSnapshots(image, options.snapshots);
+		if (image === images[0]) place.needed += options.memoryBytes ?? 0;
 		byDevice.set(device, place);
 	}
 	for (const { needed, image } of byDevice.values()) {

@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import type { ActionResult } from '../../shared/engine-api.js';
+import type { Qcow2Image } from '../image/qcow2/image.js';
 import { inUseHint } from '../machine/qemu-img.js';
 import { connectPatiently, disksOfImages, type RunningMachine } from '../machine/running/machine-connection.js';
 import { rollBackRunning } from '../machine/running/rollback.js';
@@ -20,15 +21,18 @@ import { lineageOf } from './lineage.js';
 import { MachineLock } from './locking.js';
 import { Machine, type Moment } from './machine.js';
 import { nameOf } from './moment-names.js';
-import { requireOnAllDisks, requireSnapshots, requireUniqueName } from './refusals.js';
+import { requireOnAllDisks, requireSnapshots, requireSpace, requireUniqueName } from './refusals.js';
 import { settleRunning } from './settle-running.js';
 import { snapshotRecords } from './snapshots.js';
 import type { Source } from './source.js';
 import { checkDisks, describeAction } from './status.js';
+import { surplusSafetySnapshots } from './surplus.js';
 import type { VerbWork } from './verb-work.js';
 
 /** A restart of the machine, or another window that asks it something. */
 const CONNECT_PATIENCE_MS = 5_000;
+/** Of the state of all devices, with the memory of a screen. */
+const DEVICE_BYTES = 32 * 1024 * 1024;
 
 export interface RunningTake {
 	readonly label: string;
@@ -74,7 +78,9 @@ export async function takeWhileRunning(
 ): Promise<ActionResult> {
 	return actRunning(host, source, machine, 'take', work, async context => {
 		const { label, note, memory } = options;
-		const begin = prepare(context, (disks, journal) => {
+		const memoryBytes = memory ? await bytesOfMemory(machine) : 0;
+		const begin = prepare(context, (disks, images, journal) => {
+			requireSpace(images, { snapshots: 1, memoryBytes });
 			const lineage = lineageOf(disks, journal);
 			checkLabel(label, snapshotRecords(disks, journal, lineage));
 			const { position, positionInferred } = lineage;
@@ -104,7 +110,9 @@ export async function moveWhileRunning(
 	return actRunning(host, source, machine, verb, work, async context => {
 		let name = '';
 		let to = '';
-		const begin = prepare(context, (disks, journal) => {
+		const memoryBytes = await bytesOfMemory(machine);
+		const begin = prepare(context, (disks, images, journal) => {
+			requireSpace(images, { snapshots: 1, memoryBytes });
 			const lineage = lineageOf(disks, journal);
 			const moment = disks.moment(target(disks, journal));
 			requireOnAllDisks(disks, moment);
@@ -131,6 +139,7 @@ export async function moveWhileRunning(
 		const { warnings, pausedMs } = await rollBackRunning(machine, { to, safetyName: begin.making, onSafe });
 		context.warnings.push(...warnings);
 		endDone(context, begin, safety);
+		await tidySafetySnapshots(context, machine);
 		using disks = Machine.open(source);
 		const moment = disks.moment(begin.target!); // OK: it was set above.
 		return {
@@ -149,22 +158,39 @@ export async function deleteWhileRunning(
 	key: string,
 	work: VerbWork,
 ): Promise<ActionResult> {
-	return actRunning(host, source, machine, 'delete', work, async context => {
-		let moment: Moment | undefined;
-		let name = '';
-		const begin = prepare(context, (disks, journal) => {
-			moment = disks.moment(key);
-			requireUniqueName(disks, moment);
-			name = nameOf(moment, journal);
-			const { parents, position, positionInferred } = lineageOf(disks, journal);
-			const targetParent = parents.get(key)?.parent ?? null;
-			return { verb: 'delete', target: key, targetParent, making: '', note: '', position, positionInferred };
-		});
-		work.report({ step: 'Deleting the snapshot', done: 0, unit: 'steps' });
-		await deleteRunning(machine, tagOf(moment!)); // OK: prepare() ran.
-		endDone(context, begin, undefined);
-		return { ...named(moment!, name), safetySnapshot: null }; // OK: as above.
+	return actRunning(host, source, machine, 'delete', work, context => deleteOne(context, machine, key));
+}
+
+async function deleteOne(context: Context, machine: RunningMachine, key: string): Promise<Outcome> {
+	let moment: Moment | undefined;
+	let name = '';
+	const begin = prepare(context, (disks, _images, journal) => {
+		moment = disks.moment(key);
+		requireUniqueName(disks, moment);
+		name = nameOf(moment, journal);
+		const { parents, position, positionInferred } = lineageOf(disks, journal);
+		const targetParent = parents.get(key)?.parent ?? null;
+		return { verb: 'delete', target: key, targetParent, making: '', note: '', position, positionInferred };
 	});
+	context.work.report({ step: 'Deleting the snapshot', done: 0, unit: 'steps' });
+	await deleteRunning(machine, tagOf(moment!)); // OK: prepare() ran.
+	endDone(context, begin, undefined);
+	return { ...named(moment!, name), safetySnapshot: null }; // OK: as above.
+}
+
+/** Saved memory is large: the oldest safety snapshots beyond those that are kept go. What cannot be deleted stays, and is said. */
+async function tidySafetySnapshots(context: Context, machine: RunningMachine): Promise<void> {
+	for (const key of surplusSafetySnapshots(context)) {
+		try {
+			await deleteOne(context, machine, key);
+		} catch (error) {
+			if (!EngineError.is(error)) throw error;
+			const { open } = readJournal(context.lock.journal);
+			const done = open ? await settleRunning(context, open, machine) : [];
+			context.warnings.push([`An old safety snapshot could not be deleted: ${error.message}.`, ...done].join(' '));
+			return;
+		}
+	}
 }
 
 /** Finish or take back what was cut off, on a machine that runs. */
@@ -231,10 +257,12 @@ async function bringToRest(context: Context, machine: RunningMachine, error: unk
 type Intent = Parameters<typeof beginAction>[2];
 
 /** Check, and write down what is begun. */
-function prepare(context: Context, intent: (disks: Machine, journal: JournalState) => Intent): BeginRecord {
+function prepare(
+	context: Context,
+	intent: (disks: Machine, images: readonly Qcow2Image[], journal: JournalState) => Intent,
+): BeginRecord {
 	using disks = Machine.open(context.source);
-	requireSnapshots(disks);
-	const wanted = intent(disks, readJournal(context.lock.journal));
+	const wanted = intent(disks, requireSnapshots(disks), readJournal(context.lock.journal));
 	context.work.throwIfCancelled();
 	return beginAction(context, disks, { ...wanted, consistency: 'crash' });
 }
@@ -259,6 +287,11 @@ async function requireItsDisks(machine: RunningMachine, source: Source): Promise
 	const named = others.map(describeDisk).join(', ');
 	const message = `the machine also has ${named}, which ${source.name} was added without: remove it from Strata, and add it with all its disks`;
 	throw new EngineError('ERR_REFUSED', message);
+}
+
+/** What saving all memory takes at most: pages of zeros are left out, devices are small. */
+async function bytesOfMemory(machine: RunningMachine): Promise<number> {
+	return (await machine.facts()).memoryBytes + DEVICE_BYTES;
 }
 
 function freezeOptions(source: Source, work: VerbWork) {

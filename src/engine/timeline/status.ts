@@ -98,10 +98,13 @@ function unsettled(action: string): Status {
 function checkUse(source: Source): Status | undefined {
 	for (const disk of source.disks) {
 		if (inUseHint(disk.path) === 'writer') {
-			return {
-				status: 'inUse',
-				statusText: `${shown(disk.path)} is in use by a running machine: its snapshots can be read, its current state cannot, and nothing can be changed.`,
-			};
+			const { qmp, libvirt } = source.connection ?? {};
+			const change =
+				qmp === undefined && libvirt === undefined
+					? 'and nothing can be changed. To work on it while it runs, add it with its QMP socket.'
+					: 'and snapshots are taken, deleted and rolled back to through QEMU.';
+			const text = `${shown(disk.path)} is in use by a running machine: its snapshots can be read, its current state cannot, ${change}`;
+			return { status: 'inUse', statusText: text };
 		}
 	}
 	return undefined;

@@ -16,7 +16,7 @@ import { Machine, type Moment } from './machine.js';
 import { nameOf } from './moment-names.js';
 import { requireOnAllDisks, requireRollback, requireSpace, requireUniqueName } from './refusals.js';
 import { settleOpen } from './settle.js';
-import { isSafety, lastRollback, snapshotRecords } from './snapshots.js';
+import { lastRollback, snapshotRecords } from './snapshots.js';
 import {
 	deleteWhileRunning,
 	moveWhileRunning,
@@ -25,6 +25,7 @@ import {
 	takeWhileRunning,
 } from './running-verbs.js';
 import type { Source } from './source.js';
+import { surplusSafetySnapshots } from './surplus.js';
 import { UNWATCHED_VERB, type VerbWork } from './verb-work.js';
 
 const MAX_NOTE_BYTES = 16 * 1024;
@@ -263,18 +264,7 @@ async function deleteMoment(context: Context, key: string): Promise<Omit<ActionR
 
 /** Delete the oldest safety snapshots beyond those that are kept. What cannot be deleted stays, and is said. */
 async function tidySafetySnapshots(context: Context): Promise<void> {
-	const journal = readJournal(context.lock.journal);
-	let surplus: string[];
-	{
-		using machine = Machine.open(context.source);
-		const safety = machine.moments.filter(moment => isSafety(moment, journal)).map(({ key }) => key);
-		// The newest ones stay; and, however old, the one that undo needs and the one that the current state grew from.
-		const needed = new Set([lastRollback(machine, journal)?.safety, journal.position?.key]);
-		surplus = safety
-			.slice(0, Math.max(0, safety.length - context.host.keepSafetySnapshots))
-			.filter(key => !needed.has(key));
-	}
-	for (const key of surplus) {
+	for (const key of surplusSafetySnapshots(context)) {
 		try {
 			await deleteMoment(context, key);
 		} catch (error) {

@@ -19,8 +19,8 @@ suite('the timeline of a running machine', () => {
 	after(() => dist[Symbol.dispose]());
 
 	/** A running machine that Strata knows, and an engine. */
-	async function running(box: Sandbox, guest: Guest) {
-		const engine = createEngine({ home: box.host.home, helper: dist.engine });
+	async function running(box: Sandbox, guest: Guest, keepSafetySnapshots = 10) {
+		const engine = createEngine({ home: box.host.home, helper: dist.engine, keepSafetySnapshots });
 		const connection = { qmp: guest.qmpPath, agent: guest.agentPath };
 		const { id } = await engine.addMachine({ disks: [{ path: guest.disk }], name: 'dev', connection });
 		return { engine, id };
@@ -76,6 +76,20 @@ suite('the timeline of a running machine', () => {
 		assert.equal((await engine.timeline(id)).snapshots.find(({ key }) => key === offline.key)?.consistency, 'offline');
 		await engine.rollBack(at(validated.key));
 		assertClean(guest.disk);
+	});
+
+	test('old safety snapshots go', async () => {
+		using box = new Sandbox();
+		await using guest = await Guest.start();
+		const { engine, id } = await running(box, guest, 1);
+		const { key } = await engine.takeSnapshot(id, { label: 'here', memory: true });
+		for (let round = 0; round < 3; round++) await engine.rollBack({ source: id, state: key });
+		const { snapshots, undo } = await engine.timeline(id);
+		assert.deepEqual(
+			snapshots.map(({ safety }) => safety),
+			[true, false],
+		);
+		assert.equal(undo?.safetySnapshot, snapshots[0]?.key);
 	});
 
 	test('a verb that was cut off is settled while the machine runs', async () => {
