@@ -5,7 +5,7 @@ import { EngineError } from '../../util/errors.js';
 import { QmpClient, type Monitor } from '../qmp.js';
 import { AgentClient, type AgentOptions } from './agent.js';
 import { agentPort } from './agent-port.js';
-import { listDisks, type RunningDisk } from './running-disks.js';
+import { describeDisk, listDisks, type RunningDisk } from './running-disks.js';
 import { LibvirtMonitor } from './libvirt.js';
 
 /** How a machine is reached while it runs. At least one of `qmp` and `libvirt`. */
@@ -144,12 +144,17 @@ export async function connectPatiently(connection: MachineConnection, patienceMs
 /**
  * The disks of the machine that are the given images, in their order.
  *
- * @throws EngineError `ERR_CHANGED` when the machine that answers does not hold one of them: it is another machine.
+ * @throws EngineError `ERR_REFUSED` when it is below the disk that the machine writes to; `ERR_CHANGED` when the machine that answers does not hold one of them: it is another machine.
  */
 export function disksOfImages(disks: readonly RunningDisk[], paths: readonly string[]): RunningDisk[] {
 	return paths.map(path => {
 		const found = disks.find(disk => disk.path !== undefined && isSameFile(disk.path, path));
 		if (found) return found;
+		const above = disks.find(disk => disk.chain.some(below => isSameFile(below, path)));
+		if (above) {
+			const text = `the machine runs on ${describeDisk(above)} now, which is built on ${path}: snapshots below an overlay are out of its reach. Commit the overlay first, or add the machine with the overlay as its disk`;
+			throw new EngineError('ERR_REFUSED', text, { file: path });
+		}
 		const message = `the machine that answers does not have ${path} as a disk: its socket belongs to another machine, or it runs on another copy`;
 		throw new EngineError('ERR_CHANGED', message, { file: path });
 	});

@@ -71,6 +71,28 @@ suite('a running machine', () => {
 		assert.ok((await participants(machine)).disks.every(disk => disk.snapshots.length === 0));
 	});
 
+	test('snapshots are matched by name, whatever their ids, and those below an overlay are out of reach', async () => {
+		await using guest = await Guest.start({ extra: extraDisks });
+		using machine = await RunningMachine.connect({ qmp: guest.qmpPath });
+		await machine.monitor.execute('blockdev-snapshot-internal-sync', { device: 'disk1', name: 'only here' });
+		await takeRunning(machine, { name: 'both' });
+		const ids = (await participants(machine)).disks.map(disk => disk.snapshots.find(({ name }) => name === 'both')?.id);
+		assert.deepEqual(ids, ['1', '2']);
+		await deleteRunning(machine, 'both');
+		assert.deepEqual(
+			(await participants(machine)).disks.map(disk => disk.snapshots.map(({ name }) => name)),
+			[[], ['only here']],
+		);
+		await machine.monitor.execute('blockdev-snapshot-sync', {
+			'node-name': 'disk0',
+			'snapshot-file': join(guest.folder, 'overlay.qcow2'),
+			'snapshot-node-name': 'overlay',
+			format: 'qcow2',
+		});
+		const disks = await machine.disks();
+		assert.throws(() => disksOfImages(disks, [guest.disk]), { code: 'ERR_REFUSED', message: /built on .*disk\.qcow2/ });
+	});
+
 	test('files of the guest are read and written through its agent', async () => {
 		await using guest = await Guest.start();
 		using machine = await RunningMachine.connect({ qmp: guest.qmpPath, agent: guest.agentPath });
