@@ -12,6 +12,8 @@ import { printable } from './render.js';
 
 const MAX_MEMBERS = 50_000;
 const MAX_INFLATED = 256 * 1024 * 1024;
+/** Of a compressed text: a few thousand compressed bytes can hold hundreds of megabytes. */
+const MAX_TEXT = 16 * 1024 * 1024;
 const TAR_KINDS: Readonly<Record<string, string>> = {
 	'1': 'hard link',
 	'2': 'symlink',
@@ -27,7 +29,9 @@ export function renderArchive(bytes: Buffer): string {
 	if (bytes[0] === 0x1f) {
 		const inner = gunzipSync(bytes, { maxOutputLength: MAX_INFLATED });
 		if (isTar(inner)) return listing('Compressed tar archive', tarMembers(inner));
-		return `gzip file\nsize inside  ${inner.length} bytes\n\n${inner.includes(0) ? '' : inner.toString('utf8')}`;
+		const text = inner.includes(0) ? '' : inner.toString('utf8', 0, MAX_TEXT);
+		const more = text !== '' && MAX_TEXT < inner.length ? '\n… the rest is not shown: it is too much text\n' : '';
+		return `gzip file\nsize inside  ${inner.length} bytes\n\n${text}${more}`;
 	}
 	if (bytes.toString('latin1', 0, 8) === '!<arch>\n') return listing('ar archive', arMembers(bytes));
 	return listing('Tar archive', tarMembers(bytes));

@@ -4,6 +4,8 @@ import { printable } from './render.js';
 
 const MAX_ROWS = 20_000;
 const MAX_CELL = 500;
+/** Characters of rows: more is no text that anybody reads, and many times that in memory. */
+const MAX_TEXT = 16 * 1024 * 1024;
 
 /**
  * @param bytes the whole database file. Pages still in a write-ahead log beside it are not seen, and the text says so.
@@ -20,6 +22,7 @@ export async function renderSqlite(bytes: Uint8Array): Promise<string> {
 	copy[18] = 1;
 	copy[19] = 1;
 	const database = new sql.Database(copy);
+	let left = MAX_TEXT;
 	try {
 		const schema = rowsOf('SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC, name');
 		const lines = ['SQLite database', ''];
@@ -46,7 +49,9 @@ export async function renderSqlite(bytes: Uint8Array): Promise<string> {
 		const lines = ['', `${printable(name)}`];
 		let count = 0;
 		try {
-			const statement = database.prepare(`SELECT * FROM ${quoted} LIMIT ${MAX_ROWS + 1}`);
+			const columns = storedColumns(name);
+			if (columns.length === 0) return [...lines, '  a virtual table: its own tables hold what it shows'];
+			const statement = database.prepare(`SELECT ${columns.join(', ')} FROM ${quoted} LIMIT ${MAX_ROWS + 1}`);
 			try {
 				lines.push(`  ${statement.getColumnNames().map(printable).join(' | ')}`);
 				while (statement.step()) {
@@ -54,7 +59,13 @@ export async function renderSqlite(bytes: Uint8Array): Promise<string> {
 						lines.push(`  … only the first ${MAX_ROWS} rows are shown`);
 						break;
 					}
-					lines.push(`  ${statement.get().map(cell).join(' | ')}`);
+					const line = `  ${statement.get().map(cell).join(' | ')}`;
+					left -= line.length;
+					if (left < 0) {
+						lines.push('  … the rest is not shown: it is too much text');
+						break;
+					}
+					lines.push(line);
 				}
 			} finally {
 				statement.free();
@@ -64,6 +75,18 @@ export async function renderSqlite(bytes: Uint8Array): Promise<string> {
 			lines.push(`  cannot be read: ${printable(error instanceof Error ? error.message : String(error))}`);
 		}
 		return lines;
+	}
+
+	/**
+	 * Quoted names of the columns whose values are in the file. A generated one is an expression that runs for each row,
+	 * and a virtual table is code that trusts what the file says: both can be made to take hours or gigabytes.
+	 */
+	function storedColumns(name: string): string[] {
+		const literal = `'${name.replaceAll("'", "''")}'`;
+		const isVirtual = rowsOf(`SELECT 1 FROM pragma_table_list(${literal}) WHERE type = 'virtual'`).length > 0;
+		if (isVirtual) return [];
+		const names = rowsOf(`SELECT name FROM pragma_table_xinfo(${literal}) WHERE hidden = 0 ORDER BY cid`);
+		return names.map(([column]) => `"${String(column).replaceAll('"', '""')}"`);
 	}
 
 	function rowsOf(query: string) {

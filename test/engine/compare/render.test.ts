@@ -51,6 +51,27 @@ suite('renderings', () => {
 		assert.match(text, / {2}1 \| one\\n\\u001b\[31m \| x'00ff'\n {2}2 \| NULL \| NULL\n/);
 	});
 
+	test('what a hostile database computes is not computed, and what unfolds is cut', async () => {
+		const sql = await initSqlJs();
+		const db = new sql.Database();
+		db.run(`CREATE TABLE g (x, y GENERATED ALWAYS AS (x + 1), "z '""z"); INSERT INTO g (x, "z '""z") VALUES (7, 8)`);
+		db.run('CREATE VIRTUAL TABLE words USING fts3(t)');
+		const long = `('${'x'.repeat(499)}'),`.repeat(2000);
+		for (const name of ['y', 'z']) {
+			db.run(`CREATE TABLE ${name} (t)`);
+			for (let i = 0; i < 10; i++) db.run(`INSERT INTO ${name} VALUES ${long.slice(0, -1)}`);
+		}
+		const text = await render(source(db.export()), 'auto');
+		db.close();
+		assert.match(text, /\n {2}x \| z '"z\n {2}7 \| 8\n/);
+		assert.match(text, /words\n {2}a virtual table/);
+		assert.match(text, /too much text/);
+		assert.ok(text.length < 17 * 1024 * 1024, String(text.length));
+		const bomb = await render(source(gzipSync(Buffer.alloc(20_000_000, 'A'))), 'auto');
+		assert.match(bomb, /^gzip file\nsize inside {2}20000000 bytes\n\nAAA/);
+		assert.match(bomb.slice(-100), /too much text/);
+	});
+
 	test('a damaged database is rendered as bytes, with the reason', async () => {
 		const text = await render(source('SQLite format 3\0 and then nonsense'), 'auto');
 		assert.match(text, /^Not readable as sqlite: /);
