@@ -84,9 +84,19 @@ export class RunningMachine implements Disposable {
 		return listDisks(devices, nodes);
 	}
 
-	/** The clients of its agent are kept short as well. @throws EngineError `ERR_TOOL` that says what is missing. */
+	/** The clients of its agent are kept short as well. @throws EngineError `ERR_TOOL` that says what is missing; `ERR_BUSY`. */
 	async agent(options: AgentOptions = {}): Promise<AgentClient> {
-		const { agent: address, allowTcp = false } = this.connection;
+		const address = await this.requireAgent();
+		return AgentClient.open(address, { ...options, allowTcp: this.connection.allowTcp ?? false });
+	}
+
+	/**
+	 * Its address, when QEMU says that a program in the guest listens and none of the host is connected.
+	 *
+	 * @throws EngineError as `agent`.
+	 */
+	async requireAgent(): Promise<string> {
+		const { agent: address } = this.connection;
 		if (address === undefined) throw new EngineError('ERR_TOOL', 'no guest agent socket is known of this machine');
 		const port = await agentPort(this.monitor, address);
 		if (port?.isOpen === false) {
@@ -99,7 +109,7 @@ export class RunningMachine implements Disposable {
 				file: address,
 			});
 		}
-		return AgentClient.open(address, { ...options, allowTcp });
+		return address;
 	}
 
 	async agentAnswers(): Promise<boolean> {

@@ -74,6 +74,7 @@ export async function takeRunning(machine: RunningMachine, options: TakeOptions)
 	}
 	if (!validated)
 		return { ...base, kind: 'disk', consistency: 'crash', pausedMs: await saveDisks(machine, disks, name) };
+	await machine.requireAgent();
 	await using freezer = await Freezer.start(validated);
 	await freezer.freeze();
 	const pausedMs = await saveDisks(machine, disks, name);
