@@ -45,14 +45,20 @@ export async function confirm(question: {
 
 /** A message that goes by itself, where nobody needs to act. */
 export function quiet(message: string): void {
-	vscode.window.setStatusBarMessage(plain(message), 6000);
+	said?.dispose();
+	said = vscode.window.setStatusBarMessage(plain(message), 6000);
 }
+
+/** What `quiet` says now. */
+let said: vscode.Disposable | undefined;
 
 const ACTION_MS = 20_000;
 let offered: vscode.StatusBarItem | undefined;
 
 /** The same, and a click on it does something. It stays a little longer, and the next one takes its place. */
 export function quietWith(message: string, command: vscode.Command): void {
+	// One message at a time, however narrow the window is.
+	said?.dispose();
 	offered?.dispose();
 	const item = vscode.window.createStatusBarItem('strata.offer', vscode.StatusBarAlignment.Left, 9);
 	item.name = vscode.l10n.t('Strata: Last Action');

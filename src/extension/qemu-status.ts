@@ -50,6 +50,6 @@ export function installAdvice(platform: NodeJS.Platform): string {
 		case 'win32':
 			return 'winget install SoftwareFreedomConservancy.QEMU';
 		default:
-			return 'sudo apt-get install qemu-utils';
+			return 'sudo apt-get install qemu-utils qemu-system-common';
 	}
 }

@@ -197,7 +197,10 @@ export class ChangesTree implements vscode.TreeDataProvider<ChangesNode> {
 					label: line,
 					description: '',
 					icon: 'info',
-					command: { command: COMMANDS.viewByPackage, title: vscode.l10n.t('View by Package') },
+					// Of services and accounts the packages say nothing.
+					...(/^\d+ packages? /.test(line)
+						? { command: { command: COMMANDS.viewByPackage, title: vscode.l10n.t('View by Package') } }
+						: {}),
 				}));
 				const made = this.#indexes.get(index);
 				if (made) rows.push(...this.#page(id, made.index.children, pair, index));

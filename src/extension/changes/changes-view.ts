@@ -42,6 +42,8 @@ export function registerChangesView(services: Services): ChangesView {
 		watching?.dispose();
 		watching = visible ? sources.watch() : undefined;
 		if (!visible) return;
+		// The words for an empty view wait until it is known whether there is anything to compare.
+		void sources.load();
 		if (!seen || stale) void comparison.refresh();
 		seen = true;
 		stale = false;

@@ -150,9 +150,12 @@ export class SourcesTree implements vscode.TreeDataProvider<SourceNode> {
 				id: 'qemu-img',
 				parent: undefined,
 				label: vscode.l10n.t('qemu-img is not installed'),
-				description: vscode.l10n.t('browsing and comparing work'),
+				description: vscode.l10n.t('how to install it'),
 				icon: 'info',
-				tooltip: [[vscode.l10n.t('Needed for'), vscode.l10n.t('taking, rolling back and deleting snapshots')]],
+				tooltip: [
+					[vscode.l10n.t('Needed for'), vscode.l10n.t('taking, rolling back and deleting snapshots')],
+					[vscode.l10n.t('Without it'), vscode.l10n.t('browsing and comparing work')],
+				],
 				command: { command: COMMANDS.takeSnapshot, title: vscode.l10n.t('Take Snapshot…'), arguments: [] },
 			});
 		}

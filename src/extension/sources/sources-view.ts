@@ -33,8 +33,10 @@ export function registerSourcesView(services: Services): SourcesView {
 		known.set(key, value);
 		void vscode.commands.executeCommand('setContext', key, value);
 	};
+	/** The example is on its way: until it is there, and compared, no view teaches what to do without it. */
+	let preparing = false;
 	const setState = () => {
-		setContext(CONTEXT.sourcesState, sources.state);
+		setContext(CONTEXT.sourcesState, preparing ? 'loading' : sources.state);
 		const canUndo = sources.machines.some(({ timeline }) => timeline?.undo);
 		setContext(CONTEXT.canUndo, canUndo);
 	};
@@ -47,7 +49,12 @@ export function registerSourcesView(services: Services): SourcesView {
 		if (!visible || seen) return;
 		seen = true;
 		void qemu.check();
-		void ensureExample(services).then(() => sources.loadTimelines());
+		preparing = true;
+		void ensureExample(services).then(() => {
+			preparing = false;
+			setState();
+			return sources.loadTimelines();
+		});
 	};
 	context.subscriptions.push(
 		view,
