@@ -5,7 +5,7 @@ import type { EngineHost, StrataEngine } from '../engine/timeline/engine.js';
 import type { Context, Streams } from './context.js';
 import { buildProgram, isHelp, usageError } from './program.js';
 import { ProgressLine } from './progress.js';
-import { safe, styleFor } from './style.js';
+import { safe, safeJson, styleFor } from './style.js';
 
 export const EXIT = { done: 0, differences: 1, usage: 2, failed: 3, partial: 4, cancelled: 130 } as const;
 
@@ -53,7 +53,7 @@ export async function run(args: readonly string[], options: RunOptions): Promise
 
 	function report(error: EngineError): void {
 		streams.stderr.write(
-			json ? `${JSON.stringify({ error: error.toJSON() })}\n` : `strata: ${error.code}: ${safe(error.message)}\n`,
+			json ? `${safeJson({ error: error.toJSON() })}\n` : `strata: ${error.code}: ${safe(error.message)}\n`,
 		);
 	}
 
@@ -76,7 +76,7 @@ export async function run(args: readonly string[], options: RunOptions): Promise
 				return state.source;
 			},
 			line: text => void streams.stdout.write(`${text}\n`),
-			record: value => void streams.stdout.write(`${JSON.stringify(value)}\n`),
+			record: value => void streams.stdout.write(`${safeJson(value)}\n`),
 			remark: text => void (json || streams.stderr.write(`${text}\n`)),
 			partial: () => void (exit = EXIT.partial),
 			exitWith: code => void (exit = exit === EXIT.partial ? exit : code),

@@ -88,6 +88,14 @@ function displayWidth(text: string): number {
 	return width;
 }
 
+/** JSON on one line, in which what a terminal would act on is escaped as well: the value is the same. */
+export function safeJson(value: unknown): string {
+	return JSON.stringify(value).replace(
+		/[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
+		character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+	);
+}
+
 /** Foreign text with everything that could move the cursor, colour or reorder the line made visible. */
 export function safe(text: string): string {
 	return text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, character =>

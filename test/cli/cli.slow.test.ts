@@ -228,6 +228,24 @@ suite('strata', () => {
 		assert.equal(stderr, '');
 	});
 
+	test('no text of a note or a label drives the terminal, with --json either', () => {
+		const { key } = JSON.parse(ok('snapshot', 'dev', '-m', 'noted', '--json')) as { key: string };
+		const note = 'a\u001b]0;x\u0007\u009b31m\u202eb';
+		ok('note', `dev@${key}`, note);
+		for (const args of [
+			['snapshots', 'dev'],
+			['snapshots', 'dev', '--json'],
+		]) {
+			const { out, err } = strata(...args);
+			assert.doesNotMatch(out + err, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+		}
+		const lines = ok('snapshots', 'dev', '--json').trim().split('\n');
+		assert.equal(
+			lines.map(line => JSON.parse(line) as { key: string; note: string }).find(each => each.key === key)?.note,
+			note,
+		);
+	});
+
 	test('bash completes commands, sources, snapshots and paths', () => {
 		ok('snapshot', 'dev', '-m', 'complete-me');
 		const bin = join(dir, 'bin');

@@ -21,6 +21,9 @@ export async function snapshots(context: Context, address: string, options: { si
 	const list = timeline.snapshots.map(snapshot => ({ ...snapshot, exclusiveBytes: sizes[snapshot.key] ?? null }));
 	if (context.json) return list.forEach(snapshot => context.record(snapshot));
 	if (list.length === 0) {
+		// Whether there are snapshots is not known when the image could not be read.
+		const { statusText } = timeline.source;
+		if (statusText !== '') return context.remark(safe(statusText));
 		return context.remark(
 			timeline.readOnlyReason === null
 				? 'No snapshots yet. Take one: strata snapshot SOURCE -m LABEL'
