@@ -1,5 +1,5 @@
 /** Images that have another one as their backing file: changing what they show through destroys them silently. */
-import { readdirSync, realpathSync } from 'node:fs';
+import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { FileSource } from '../io/file.js';
 import { readBytes } from '../io/source.js';
@@ -24,10 +24,12 @@ export function childrenOf(host: Host, image: string): string[] {
 		if (entry.isFile() || entry.isSymbolicLink()) candidates.add(join(folder, entry.name));
 	}
 	for (const source of listSources(host)) for (const disk of source.disks) candidates.add(disk.path);
-	return [...candidates].filter(path => realOrUndefined(path) !== real && backingOf(path) === real).sort();
+	// By file, not by path: hard links and bind mounts give one file several.
+	const file = fileAt(real);
+	return [...candidates].filter(path => fileAt(path) !== file && backingOf(path) === file).sort();
 }
 
-/** The real path of the backing file that a qcow2 names; `undefined` for what has none, or is none. */
+/** Which file the backing file is that a qcow2 names; `undefined` for what has none, or is none. */
 function backingOf(path: string): string | undefined {
 	try {
 		using file = FileSource.open(path);
@@ -35,7 +37,7 @@ function backingOf(path: string): string | undefined {
 		if (!matchesQcow2(readBytes(file, 0, Math.min(8, file.size)))) return undefined;
 		const { backingName } = decodeHeader(readBytes(file, 0, Math.min(MAX_HEADER_BYTES, file.size)));
 		if (backingName === undefined) return undefined;
-		return realOrUndefined(resolveReference(backingName, dirname(file.path), 'backing file').path);
+		return fileAt(resolveReference(backingName, dirname(file.path), 'backing file').path);
 	} catch (error) {
 		// Damaged, forbidden, or it names something that is no local file: then it does not name this image in a way that could be known.
 		if (EngineError.is(error)) return undefined;
@@ -43,9 +45,11 @@ function backingOf(path: string): string | undefined {
 	}
 }
 
-function realOrUndefined(path: string): string | undefined {
+/** Names a file whatever it is called; `undefined` where there is none. */
+function fileAt(path: string): string | undefined {
 	try {
-		return realpathSync.native(path);
+		const { dev, ino } = statSync(path, { bigint: true });
+		return `${dev}:${ino}`;
 	} catch {
 		return undefined; // It leads nowhere.
 	}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { suite, test } from 'node:test';
 import { inUseHint, isInUse } from '../../../src/engine/machine/qemu-img.js';
@@ -42,7 +42,9 @@ suite('refusals', () => {
 		const base = contentOf(path);
 		mkdirSync(box.path('far'));
 		symlinkSync(path, box.path('far/link.qcow2'));
-		const children = [box.path('child.qcow2'), box.path('far/other.qcow2')];
+		linkSync(path, box.path('twin.qcow2'));
+		const children = [box.path('child.qcow2'), box.path('far/other.qcow2'), box.path('third.qcow2')];
+		qemuImg('create', '-q', '-f', 'qcow2', '-b', 'twin.qcow2', '-F', 'qcow2', children[2]!);
 		qemuImg('create', '-q', '-f', 'qcow2', '-b', 'base.qcow2', '-F', 'qcow2', children[0]!);
 		qemuImg('create', '-q', '-f', 'qcow2', '-b', 'link.qcow2', '-F', 'qcow2', children[1]!);
 		// The second one lies elsewhere: it is known because it is registered.
