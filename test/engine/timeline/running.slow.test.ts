@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, suite, test } from 'node:test';
 import { createEngine } from '../../../src/engine/timeline/engine.js';
+import { processesWith } from '../../../src/engine/machine/processes.js';
 import { readJournal } from '../../../src/engine/timeline/journal.js';
 import { sourceById } from '../../../src/engine/timeline/sources.js';
 import { journalPath } from '../../../src/engine/timeline/source.js';
@@ -122,6 +123,38 @@ suite('the timeline of a running machine', () => {
 		assert.equal(readJournal(journalPath(box.host, source)).open, undefined);
 		assert.deepEqual(listedWhileRunning(guest), []);
 		await guest.sh('true');
+	});
+
+	test('the process that carries a verb out is killed: QEMU finishes, and Strata finds out what', async () => {
+		using box = new Sandbox();
+		await using guest = await Guest.start();
+		const { engine, id } = await running(box, guest);
+		/** Kills it a moment after it has come to `at`. */
+		const killedAt = (at: string, afterMs: number) => ({
+			onProgress: ({ step }: { readonly step: string }) => {
+				if (step !== at) return;
+				setTimeout(() => {
+					for (const { pid } of processesWith(`${dist.engine} verb`)) process.kill(pid, 'SIGKILL');
+				}, afterMs);
+			},
+		});
+		const taking = engine.takeSnapshot(id, { label: 'kept', memory: true }, killedAt('Taking the snapshot', 40));
+		await assert.rejects(taking, { code: 'ERR_TOOL' });
+		const { done } = await engine.settle(id);
+		assert.match(done.join(' '), /"kept" was (?:finished|not made)/);
+		const { key } = await engine.takeSnapshot(id, { label: 'again', memory: true });
+		await guest.sh('echo now > /run/now');
+		await assert.rejects(engine.rollBack({ source: id, state: key }, killedAt('Rolling back', 0)), {
+			code: 'ERR_TOOL',
+		});
+		const settled = await engine.settle(id);
+		assert.match(settled.done.join(' '), /cannot tell whether it was|had not begun|put back to what it was/);
+		await guest.sh('echo still alive');
+		const { snapshots } = await engine.timeline(id);
+		assert.ok(snapshots.some(({ name }) => name === 'again'));
+		await engine.deleteSnapshot({ source: id, state: key });
+		await guest.stop();
+		assertClean(guest.disk);
 	});
 
 	test('QEMU that dies in the middle is told, and the image is settled', async () => {
