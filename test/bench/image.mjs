@@ -54,7 +54,9 @@ export async function benchImage(cache, { name, folders, sizeMb, os = false }) {
 	);
 	rmSync(root, { recursive: true });
 	execFileSync('truncate', ['-s', `${sizeMb}M`, raw]);
-	execFileSync('sfdisk', ['-q', '--no-tell-kernel', raw], { input: `label: gpt\nstart=2048, size=${partMb * 2048}, type=L\n` });
+	execFileSync('sfdisk', ['-q', '--no-tell-kernel', raw], {
+		input: `label: gpt\nstart=2048, size=${partMb * 2048}, type=L\n`,
+	});
 	execFileSync('dd', [`if=${part}`, `of=${raw}`, 'bs=1M', 'seek=1', 'conv=notrunc,sparse', 'status=none']);
 	unlinkSync(part);
 	const made = join(work, 'made.qcow2');
