@@ -23,6 +23,8 @@ export interface Lineage {
 
 /** Above this many snapshots of unknown parentage none is guessed: the time grows with the square. */
 const MAX_GUESSES = 200;
+/** Descendants of the recorded position that are looked at: whoever goes to one by another tool takes a late one. */
+const MAX_GROWN = 16;
 
 /** @param holdsItself the caller's own storage daemon holds the images, and has written nothing: the files are the truth. */
 export function lineageOf(
@@ -54,7 +56,7 @@ export function lineageOf(
 		parents.set(key, guess ?? NOTHING);
 	}
 	if (gaveUp) notes.push('some parents could not be guessed: too many clusters differ, or a table is damaged');
-	return { parents, ...positionOf(machine, journal, indexOf, guesser, holdsItself), notes };
+	return { parents, ...positionOf(machine, journal, indexOf, parents, guesser, holdsItself), notes };
 }
 
 const NOTHING: Parentage = { parent: null, inferred: false, candidates: [] };
@@ -79,6 +81,7 @@ function positionOf(
 	machine: Machine,
 	journal: JournalState,
 	indexOf: ReadonlyMap<string, number>,
+	parents: ReadonlyMap<string, Parentage>,
 	guesser: Guesser,
 	holdsItself: boolean,
 ): Pick<Lineage, 'position' | 'positionInferred'> {
@@ -90,7 +93,11 @@ function positionOf(
 	// Snapshots that somebody else made since: the current state may have grown from one of them.
 	const later = position === undefined ? [] : strangersSince(machine.moments, journal, Date.parse(position.time));
 	const recordedIndex = recorded === null ? undefined : indexOf.get(recorded);
-	const distances = recordedIndex === undefined ? undefined : guesser.distancesOfCurrent([recordedIndex, ...later]);
+	// And those that grew from it: another tool may have gone to one of them. From any other the record is told by
+	// what the current state contradicts.
+	const grown = recorded === null ? [] : descendantsOf(recorded, machine.moments, parents);
+	const candidates = recordedIndex === undefined ? [] : [...new Set([recordedIndex, ...later, ...grown])];
+	const distances = recordedIndex === undefined ? undefined : guesser.distancesOfCurrent(candidates);
 	if (recorded !== null && recordedIndex !== undefined) {
 		const distance = distances?.get(recordedIndex) ?? 0; // Not to be told: the record stands.
 		const nearer = [...(distances ?? [])].filter(([index, other]) => index !== recordedIndex && other < distance);
@@ -98,6 +105,24 @@ function positionOf(
 	}
 	const guess = guesser.parentOfCurrent();
 	return { position: guess?.parent ?? null, positionInferred: (guess?.parent ?? null) !== null };
+}
+
+/** Indexes, the latest ones. */
+function descendantsOf(
+	key: string,
+	moments: readonly Moment[],
+	parents: ReadonlyMap<string, Parentage>,
+): readonly number[] {
+	const family = new Set([key]);
+	const found: number[] = [];
+	// A child comes after its parent in the table.
+	for (const [index, moment] of moments.entries()) {
+		const parent = parents.get(moment.key)?.parent ?? null;
+		if (parent === null || !family.has(parent)) continue;
+		family.add(moment.key);
+		found.push(index);
+	}
+	return found.slice(-MAX_GROWN);
 }
 
 function strangersSince(moments: readonly Moment[], journal: JournalState, since: number): number[] {

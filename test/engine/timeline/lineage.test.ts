@@ -54,6 +54,23 @@ suite('parents that nobody recorded', () => {
 		assert.deepEqual([timeline.position, timeline.positionInferred], [foreign.key, true]);
 	});
 
+	test('a recorded position is not used when another tool went on to a snapshot that Strata knows', async () => {
+		using box = new Sandbox();
+		const path = box.image();
+		const source = machineOf(path);
+		const a = await takeSnapshot(box.host, source, { label: 'a' });
+		write(path, 2, 0, 64 * KIB);
+		const b = await takeSnapshot(box.host, source, { label: 'b' });
+		await rollBack(box.host, source, a.key);
+		qemuImg('snapshot', '-a', b.id, path);
+		for (const pattern of [undefined, 3]) {
+			if (pattern !== undefined) write(path, pattern, 2 * 1024 * KIB, 64 * KIB);
+			const { position, positionInferred } = readTimeline(box.host, source);
+			assert.notEqual(position, a.key);
+			assert.ok(position === null || positionInferred);
+		}
+	});
+
 	test('too many are not guessed, and that is said', () => {
 		using box = new Sandbox();
 		const path = box.image();
