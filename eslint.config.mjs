@@ -41,6 +41,8 @@ export default tseslint.config(
 			],
 			// An async method turns a throw into a rejection: what an interface of promises promises.
 			'@typescript-eslint/require-await': 'off',
+			// What a function disposes of at its end must not be still in use by the promise that it returns.
+			'@typescript-eslint/return-await': ['error', 'error-handling-correctness-only'],
 			eqeqeq: 'error',
 		},
 	},
