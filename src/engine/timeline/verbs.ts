@@ -55,7 +55,7 @@ export async function takeSnapshot(
 		const message = `${source.name} does not run, or cannot be reached: a snapshot ${memory ? 'with memory' : 'that its guest is frozen for'} needs a running machine`;
 		throw new EngineError('ERR_REFUSED', message);
 	}
-	return act(host, source, 'take', work, async context => {
+	return await act(host, source, 'take', work, async context => {
 		const { label, note = '' } = options;
 		checkNote(note);
 		const prepare = ({ machine, images, journal }: Prepared) => {
@@ -104,7 +104,7 @@ export async function rollBack(
 ): Promise<ActionResult> {
 	using running = await reachRunning(source);
 	if (running) return await moveWhileRunning(host, source, running, 'rollback', () => key, work);
-	return act(host, source, 'rollback', work, context => moveTo(context, 'rollback', () => key));
+	return await act(host, source, 'rollback', work, context => moveTo(context, 'rollback', () => key));
 }
 
 /**
@@ -123,7 +123,7 @@ export async function undo(host: Host, source: Source, work: VerbWork = UNWATCHE
 	};
 	using running = await reachRunning(source);
 	if (running) return await moveWhileRunning(host, source, running, 'undo', target, work);
-	return act(host, source, 'undo', work, context => moveTo(context, 'undo', target));
+	return await act(host, source, 'undo', work, context => moveTo(context, 'undo', target));
 }
 
 /** Delete a snapshot from all disks that have it. Cannot be undone. @throws as `rollBack`. */
@@ -135,7 +135,7 @@ export async function deleteSnapshot(
 ): Promise<ActionResult> {
 	using running = await reachRunning(source);
 	if (running) return await deleteWhileRunning(host, source, running, key, work);
-	return act(host, source, 'delete', work, context => deleteMoment(context, key));
+	return await act(host, source, 'delete', work, context => deleteMoment(context, key));
 }
 
 /**
