@@ -73,6 +73,8 @@ export function quietWith(message: string, command: vscode.Command): void {
 
 /** Long work with figures and a Cancel button. @returns `undefined` when it was cancelled. */
 export async function progress<T>(title: string, work: (call: CallOptions) => Promise<T>): Promise<T | undefined> {
+	// What the last action offered may be wrong after this one.
+	offered?.dispose();
 	return await vscode.window.withProgress(
 		{ location: vscode.ProgressLocation.Notification, title: plain(title), cancellable: true },
 		async (reporter, token) => {

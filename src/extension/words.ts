@@ -33,7 +33,11 @@ export function longAge(iso: string, now = Date.now()): string {
 	const format = (relativeTime ??= new Intl.RelativeTimeFormat(undefined, { numeric: 'always' }));
 	if (age < HOUR) return format.format(-Math.floor(age / MINUTE), 'minute');
 	if (age < DAY) return format.format(-Math.floor(age / HOUR), 'hour');
-	return format.format(-Math.floor(age / DAY), 'day');
+	const days = Math.floor(age / DAY);
+	if (days < 60) return format.format(-days, 'day');
+	return days < 731
+		? format.format(-Math.floor(days / 30.4), 'month')
+		: format.format(-Math.floor(days / 365.25), 'year');
 }
 
 /** The moment itself, in the reader's own zone. */

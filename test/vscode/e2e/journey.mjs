@@ -12,6 +12,15 @@ await journey({}, async ({ workbench, step, need, strata }) => {
 	let image;
 
 	await need('the view opens with the example expanded and its last change told', async () => {
+		await workbench.page.evaluate(() => {
+			window.flashed = new Set();
+			const look = () => {
+				for (const text of document.querySelectorAll('.sidebar .welcome-view-content'))
+					if (text.offsetParent !== null) window.flashed.add(text.innerText);
+				requestAnimationFrame(look);
+			};
+			look();
+		});
 		await workbench.openContainer('Strata');
 		const rows = await sources.rowsWhen(
 			all => all.some(row => row.label === 'clean-base'),
@@ -23,6 +32,8 @@ await journey({}, async ({ workbench, step, need, strata }) => {
 			['Current state', 'nginx-installed', 'before-nginx', 'experiment', 'clean-base'],
 		);
 		await changes.find('etc', 'hosts');
+		// What an empty view says is not for somebody who only has to wait.
+		assert.deepEqual(await workbench.page.evaluate(() => [...window.flashed]), []);
 		await workbench.screenshot('1-first-look');
 		image = JSON.parse(strata('sources', '--json').stdout.trim().split('\n')[0]).disks[0].path;
 	});
