@@ -229,6 +229,8 @@ export interface EngineApi {
 	removeSource(source: string, call?: CallOptions): Promise<void>;
 	/** The image lies elsewhere now: same machine, new paths. Refused when the fingerprint disagrees. */
 	relocateSource(source: string, disks: readonly DiskSpec[], call?: CallOptions): Promise<SourceRecord>;
+	/** How the machine is reached while it runs, in place of what was known; `null` forgets it. */
+	setConnection(source: string, connection: MachineConnection | null, call?: CallOptions): Promise<SourceRecord>;
 	discover(
 		options: { readonly folders: readonly string[]; readonly knownPlaces: boolean },
 		call?: CallOptions,

@@ -19,6 +19,7 @@ export const METHODS = {
 	addMachine: { arity: 1, role: 'interactive' },
 	removeSource: { arity: 1, role: 'interactive' },
 	relocateSource: { arity: 2, role: 'interactive' },
+	setConnection: { arity: 2, role: 'interactive' },
 	discover: { arity: 1, role: 'long' },
 	info: { arity: 1, role: 'interactive' },
 	timeline: { arity: 1, role: 'interactive' },

@@ -15,6 +15,7 @@ import type {
 	EngineApi,
 	FileFacts,
 	FoundMachine,
+	MachineConnection,
 	ReadResult,
 	RestoreResult,
 	SourceRecord,
@@ -35,7 +36,7 @@ import { openDisk } from './machine.js';
 import { nameOf, timeOf } from './moment-names.js';
 import { Sessions, type OpenState } from './session.js';
 import { journalPath, pathSource, realImage, type Source } from './source.js';
-import { addSource, listSources, relocateSource, removeSource, sourceById } from './sources.js';
+import { addSource, listSources, relocateSource, removeSource, setConnection, sourceById } from './sources.js';
 import type { VerbRequest } from './verb-request.js';
 
 export interface EngineHost {
@@ -125,6 +126,11 @@ export class StrataEngine implements EngineApi, Disposable {
 	async relocateSource(source: string, disks: readonly DiskSpec[]): Promise<SourceRecord> {
 		const { sourceRecord } = await import('./status.js');
 		return sourceRecord(this.#host, relocateSource(this.#host, source, disks, openDisk));
+	}
+
+	async setConnection(source: string, connection: MachineConnection | null): Promise<SourceRecord> {
+		const { sourceRecord } = await import('./status.js');
+		return sourceRecord(this.#host, setConnection(this.#host, source, connection));
 	}
 
 	async discover(options: Parameters<EngineApi['discover']>[0], call?: CallOptions): Promise<readonly FoundMachine[]> {

@@ -145,6 +145,26 @@ export function renameSource(host: Host, id: string, name: string): Source {
 	});
 }
 
+/**
+ * Say how a machine is reached while it runs, in place of what was said before; `null` forgets it. Nobody is asked whether
+ * it is there: it may not run now.
+ *
+ * @throws EngineError `ERR_USAGE` for what cannot be reached that way.
+ */
+export function setConnection(host: Host, id: string, connection: MachineConnection | null): Source {
+	const checked = connection === null ? undefined : checkConnection(connection);
+	return change(host, sources => {
+		const changed = sources.map(source => {
+			if (source.id !== id) return source;
+			const { connection: _before, ...rest } = source;
+			return checked === undefined ? rest : { ...rest, connection: checked };
+		});
+		const result = changed.find(source => source.id === id);
+		if (!result) throw new EngineError('ERR_NOT_FOUND', `no machine ${id} is registered`);
+		return { sources: changed, result: toSource(result) };
+	});
+}
+
 /** Differs when the list does. */
 export function sourcesStamp(host: Host): string {
 	const stat = statSync(filePath(host), { bigint: true, throwIfNoEntry: false });

@@ -10,6 +10,7 @@ import {
 	relocateSource,
 	removeSource,
 	renameSource,
+	setConnection,
 	sourceById,
 } from '../../../src/engine/timeline/sources.js';
 import { sourceRecord } from '../../../src/engine/timeline/status.js';
@@ -67,6 +68,21 @@ suite('sources', () => {
 				code: 'ERR_USAGE',
 			});
 		}
+	});
+
+	test('how a machine is reached can be said later, said anew, and forgotten', () => {
+		using box = new Sandbox();
+		const dev = addSource(box.host, { disks: [{ path: box.image('a.qcow2') }], name: 'dev' }, openDisk);
+		const qmp = { qmp: '/run/a.qmp' };
+		assert.deepEqual(setConnection(box.host, dev.id, qmp).connection, qmp);
+		const both = { qmp: '/run/b.qmp', agent: '/run/b.agent' };
+		setConnection(box.host, dev.id, both);
+		assert.deepEqual(sourceById(box.host, dev.id), { ...dev, connection: both });
+		assert.throws(() => setConnection(box.host, dev.id, { qmp: 'a.sock' }), { code: 'ERR_USAGE' });
+		assert.deepEqual(sourceById(box.host, dev.id).connection, both, 'what was refused changes nothing');
+		assert.equal(setConnection(box.host, dev.id, null).connection, undefined);
+		assert.deepEqual(sourceById(box.host, dev.id), dev);
+		assert.throws(() => setConnection(box.host, 'nothing2', qmp), { code: 'ERR_NOT_FOUND' });
 	});
 
 	test('names made from file names are free and fit an address', () => {
