@@ -7,6 +7,7 @@ export const COMMANDS = {
 	removeSource: 'strata.removeSource',
 	locateSource: 'strata.locateSource',
 	settleSource: 'strata.settleSource',
+	connect: 'strata.connect',
 	refresh: 'strata.refresh',
 	takeSnapshot: 'strata.takeSnapshot',
 	rollBack: 'strata.rollBack',

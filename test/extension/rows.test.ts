@@ -48,6 +48,11 @@ test('a machine says its trouble first, then where it stands', () => {
 	assert.equal(machineRow(source(), timeline()).description, 'on before-install');
 	const busy = source({ status: 'inUse', statusText: 'QEMU holds it' });
 	assert.equal(machineRow(busy, timeline()).description, 'in use · on before-install');
+	assert.deepEqual(machineRow(busy, timeline()).tokens, ['source', 'inUse', 'unreachable']);
+	const running = { ...busy, connection: { qmp: '/run/dev.qmp' } };
+	assert.equal(machineRow(running, timeline()).description, 'running · on before-install');
+	assert.deepEqual(machineRow(running, timeline()).tokens, ['source', 'inUse', 'writable']);
+	assert.equal(currentRow(timeline({ source: running }), undefined).description, 'running');
 	const unsettled = machineRow(source({ status: 'unsettled', statusText: 'cut off' }), undefined);
 	assert.match(unsettled.description, /^not settled: do not start it/);
 	assert.ok(unsettled.tokens.includes('unsettled'));

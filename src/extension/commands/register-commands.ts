@@ -11,6 +11,7 @@ import type { NamedState } from '../state-name.js';
 import { statusMenu } from '../status-bar.js';
 import type { FileVersions } from '../versions/versions-view.js';
 import * as comparing from './comparing.js';
+import { connect } from './connecting.js';
 import * as files from './files.js';
 import { register as registerOne, type Command } from './run.js';
 import * as snapshots from './snapshots.js';
@@ -36,6 +37,7 @@ export function registerCommands(
 	register(COMMANDS.openExample, sources.openExample);
 	register(COMMANDS.removeSource, sources.removeSource);
 	register(COMMANDS.locateSource, sources.locateSource);
+	register(COMMANDS.connect, connect);
 	register(COMMANDS.refresh, async () => {
 		await services.qemu.check();
 		await Promise.all([services.sources.refresh(), comparison.refresh()]);

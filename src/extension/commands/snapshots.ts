@@ -1,6 +1,6 @@
 /** Taking, rolling back, undoing, deleting, renaming, noting, settling. */
 import * as vscode from 'vscode';
-import type { ActionResult, StateRef, TimelineRecord } from '../../shared/engine-api.js';
+import type { ActionResult, EngineApi, StateRef, TimelineRecord } from '../../shared/engine-api.js';
 import { INTERNAL_COMMANDS } from '../contributions.js';
 import { StrataError } from '../engine-error.js';
 import { confirm, info, input, progress, quiet, quietWith, warn } from '../notify.js';
@@ -8,36 +8,69 @@ import { installAdvice } from '../qemu-status.js';
 import type { Services } from '../services.js';
 import type { Counts } from '../sources/rows.js';
 import { currentOf, refOf, stateOf } from '../state-name.js';
+import { toggledInput } from '../toggled-input.js';
 import { clock, countsText, filesText, longAge, sizeText } from '../words.js';
 import { compareStates } from './comparing.js';
+import { canBeReached, contentLook, isReachable, knownContent, type SnapshotContent } from './snapshot-content.js';
 import { nameProblem, proposedLabel } from './snapshot-name.js';
 import { machineFor, snapshotFor } from './targets.js';
 
 /** How long the question before a rollback may wait for its figures. */
 const COUNT_PATIENCE_MS = 4000;
 
+/** Of the workspace's state, with the machine's id: what its last snapshot was made to hold. */
+const SNAPSHOT_CONTENT = 'snapshotContent';
+
 export async function takeSnapshot(services: Services, argument: unknown): Promise<void> {
 	if (!(await canChange(services))) return;
 	const machine = await machineFor(services, argument, vscode.l10n.t('Take Snapshot'));
 	if (!machine) return;
+	// Whether it runs may have changed since somebody looked.
+	if (canBeReached(machine.record.connection)) await services.sources.reload(machine.record.id);
 	const timeline = await services.sources.timeline(machine.record.id);
 	if (await explainReadOnly(timeline)) return;
-	const label = await input({
-		title: vscode.l10n.t('Take Snapshot of {0}', machine.record.name),
-		prompt:
-			timeline.source.status === 'unsettled'
-				? vscode.l10n.t('What was cut off is settled first, then the snapshot is taken.')
-				: vscode.l10n.t('Disk only · the machine is off. Press Enter to take it.'),
-		value: proposedLabel(timeline, new Date(), services.installs.at(Date.now())),
-		validate: text => nameProblem(timeline, text),
-	});
-	if (label === undefined) return;
+	const options = await askWhatToTake(services, timeline);
+	if (options === undefined) return;
 	const title = vscode.l10n.t('Taking a snapshot of {0}', machine.record.name);
-	const result = await progress(title, call => services.engine.takeSnapshot(machine.record.id, { label }, call));
+	const result = await progress(title, call => services.engine.takeSnapshot(machine.record.id, options, call));
 	await services.sources.reload(machine.record.id);
 	if (!result) return;
-	const message = vscode.l10n.t('Snapshot "{0}" taken in {1} s', result.name, seconds(result));
+	const taken = vscode.l10n.t('Snapshot "{0}" taken in {1} s', result.name, seconds(result));
+	const message = [taken, ...pauseTexts(result)].join(' · ');
 	await Promise.all([told(result, message), offerComparison(services, machine.record.id, result, message)]);
+}
+
+/** The label; of a machine that runs, also what the snapshot holds, which is remembered for the machine. */
+async function askWhatToTake(
+	{ context, installs }: Services,
+	timeline: TimelineRecord,
+): Promise<Parameters<EngineApi['takeSnapshot']>[1] | undefined> {
+	const { id, name, status, statusText, connection } = timeline.source;
+	const title = vscode.l10n.t('Take Snapshot of {0}', name);
+	const value = proposedLabel(timeline, new Date(), installs.at(Date.now()));
+	const validate = (text: string) => nameProblem(timeline, text);
+	if (!isReachable(timeline.source)) {
+		const prompt =
+			status === 'unsettled'
+				? vscode.l10n.t('What was cut off is settled first, then the snapshot is taken.')
+				: status === 'inUse'
+					? statusText
+					: vscode.l10n.t('Disk only · the machine is off. Press Enter to take it.');
+		const label = await input({ title, prompt, value, validate });
+		return label === undefined ? undefined : { label };
+	}
+	const memory = `${SNAPSHOT_CONTENT}/${id}`;
+	const answer = await toggledInput<SnapshotContent>({
+		title,
+		value,
+		validate,
+		chosen: knownContent(context.workspaceState.get<string>(memory), connection),
+		look: chosen => contentLook(chosen, connection),
+	});
+	if (answer === undefined) return undefined;
+	const { text, chosen } = answer;
+	await context.workspaceState.update(memory, chosen);
+	return { label: text, memory: chosen === 'memory', validated: chosen === 'validated' };
 }
 
 /** Says with the snapshot what it holds that its parent does not, and a click shows it. Nothing, when nothing differs. */
@@ -64,29 +97,36 @@ export async function rollBack(services: Services, argument: unknown): Promise<v
 	if (await explainReadOnly(timeline)) return;
 	const machine = timeline.source.name;
 	const current = currentOf(timeline);
+	const runs = isReachable(timeline.source);
 	const counts = await countsBetween(services, state, current);
 	const kept = vscode.l10n.t('before rollback {0}', clock(new Date()));
 	const details = [
 		timeline.source.status === 'unsettled' ? vscode.l10n.t('What was cut off is settled first.') : '',
 		counts === undefined ? '' : vscode.l10n.t('{0} change back.', filesText(sum(counts))),
-		vscode.l10n.t('The current state is kept as "{0}"; you can undo.', kept),
-		snapshot.kind === 'memory'
+		runs
+			? vscode.l10n.t('What runs now is kept with its memory as "{0}"; you can undo.', kept)
+			: vscode.l10n.t('The current state is kept as "{0}"; you can undo.', kept),
+		runs && snapshot.kind === 'memory'
+			? vscode.l10n.t('The machine goes on from the moment of the snapshot, without a restart.')
+			: '',
+		runs && snapshot.kind === 'disk' ? vscode.l10n.t('This snapshot has no memory: shut the machine down first.') : '',
+		!runs && snapshot.kind === 'memory'
 			? vscode.l10n.t('The memory of this snapshot is not restored: the machine starts as after a power cut.')
 			: '',
 	];
 	const answer = await confirm({
 		message: vscode.l10n.t('Roll {0} back to "{1}" ({2})?', machine, snapshot.name, longAge(snapshot.time)),
 		detail: details.filter(Boolean).join(' '),
-		harmless: vscode.l10n.t('Show Changes First'),
+		// The current state of a machine that runs cannot be read.
+		harmless: runs ? vscode.l10n.t('Leave as It Is') : vscode.l10n.t('Show Changes First'),
 		destructive: vscode.l10n.t('Roll Back'),
 	});
-	if (answer === 'harmless') await compareStates(services, current, [state]);
+	if (answer === 'harmless' && !runs) await compareStates(services, current, [state]);
 	if (answer !== 'destructive') return;
 	const title = vscode.l10n.t('Rolling {0} back to "{1}"', machine, snapshot.name);
 	const result = await progress(title, call => services.engine.rollBack(refOf(state), call));
 	await services.sources.reload(timeline.source.id);
 	if (!result) return;
-	await showWarnings(result);
 	const undo = vscode.l10n.t('Undo');
 	const message = vscode.l10n.t(
 		'{0} is back at "{1}". What was there before is kept as "{2}".',
@@ -94,7 +134,15 @@ export async function rollBack(services: Services, argument: unknown): Promise<v
 		snapshot.name,
 		result.safetySnapshot?.name ?? kept,
 	);
-	if ((await info(message, undo)) === undo) await undoRollback(services, timeline.source.id);
+	const { pausedMilliseconds } = result;
+	const pause =
+		pausedMilliseconds === undefined
+			? ''
+			: vscode.l10n.t('The machine stood still for {0} ms.', Math.round(pausedMilliseconds));
+	// One message: a second one would wait until somebody closes the first, and Undo with it.
+	const text = [message, pause, ...result.warnings].filter(Boolean).join(' ');
+	const pressed = await (result.warnings.length === 0 ? info(text, undo) : warn(text, undo));
+	if (pressed === undo) await undoRollback(services, timeline.source.id);
 }
 
 export async function undoRollback(services: Services, argument: unknown): Promise<void> {
@@ -232,6 +280,18 @@ async function told(result: ActionResult, message: string): Promise<void> {
 
 async function showWarnings({ warnings }: ActionResult): Promise<void> {
 	if (warnings.length > 0) await warn(warnings.join(' '));
+}
+
+/** Of a machine that runs: how long it noticed. */
+function pauseTexts({ pausedMilliseconds, frozenMilliseconds }: ActionResult): string[] {
+	return [
+		...(pausedMilliseconds === undefined
+			? []
+			: [vscode.l10n.t('the machine stood still for {0} ms', Math.round(pausedMilliseconds))]),
+		...(frozenMilliseconds === undefined
+			? []
+			: [vscode.l10n.t('its filesystems were frozen for {0} ms', Math.round(frozenMilliseconds))]),
+	];
 }
 
 function seconds({ milliseconds }: ActionResult): string {

@@ -5,6 +5,7 @@
 import { l10n } from 'vscode';
 import type { ComparisonRecord, SourceRecord, TimelineRecord } from '../../shared/engine-api.js';
 import type { ListRecord, SnapshotRecord } from '../../shared/records.js';
+import { isReachable } from '../commands/snapshot-content.js';
 import { snapshotBefore, snapshotOf } from '../snapshot-index.js';
 import { CURRENT } from '../state-name.js';
 import {
@@ -43,7 +44,9 @@ export function machineRow(record: SourceRecord, timeline: TimelineRecord | unde
 	const description = words.filter(word => word !== '').join(' · ');
 	const tokens = ['source', record.status];
 	if (timeline?.undo) tokens.push('undo');
-	if (timeline && timeline.readOnlyReason === null && record.status === 'ready') tokens.push('writable');
+	const reachable = isReachable(record);
+	if (record.status === 'inUse' && !reachable) tokens.push('unreachable');
+	if (timeline && timeline.readOnlyReason === null && (record.status === 'ready' || reachable)) tokens.push('writable');
 	return {
 		label: record.name,
 		description,
@@ -53,6 +56,8 @@ export function machineRow(record: SourceRecord, timeline: TimelineRecord | unde
 		facts: [
 			...(record.statusText ? [[l10n.t('Status'), record.statusText] as const] : []),
 			...record.disks.map(({ path }) => [l10n.t('Disk'), path] as const),
+			...(record.connection?.qmp ? [['QMP', record.connection.qmp] as const] : []),
+			...(record.connection?.agent ? [[l10n.t('Guest agent'), record.connection.agent] as const] : []),
 			...(timeline ? [[l10n.t('Snapshots'), String(timeline.snapshots.length)] as const] : []),
 			...(timeline?.readOnlyReason ? [[l10n.t('Read-only'), timeline.readOnlyReason] as const] : []),
 		],
@@ -62,7 +67,7 @@ export function machineRow(record: SourceRecord, timeline: TimelineRecord | unde
 export function currentRow(timeline: TimelineRecord, counts: Counts | undefined): Row {
 	const words: string[] = [];
 	if (timeline.undo) words.push(l10n.t('rolled back {0}', clock(new Date(timeline.undo.time))));
-	if (timeline.source.status === 'inUse') words.push(l10n.t('in use'));
+	if (timeline.source.status === 'inUse') words.push(statusWord(timeline.source));
 	if (counts) words.push(countsText(counts));
 	const position = snapshotOf(timeline, timeline.position);
 	const label = l10n.t('Current state');
@@ -202,12 +207,12 @@ function machineIcon({ status }: SourceRecord): Row['icon'] {
 	}
 }
 
-function statusWord({ status }: SourceRecord): string {
-	switch (status) {
+function statusWord(record: SourceRecord): string {
+	switch (record.status) {
 		case 'ready':
 			return '';
 		case 'inUse':
-			return l10n.t('in use');
+			return isReachable(record) ? l10n.t('running') : l10n.t('in use');
 		case 'unsettled':
 			return l10n.t('not settled: do not start it');
 		case 'missing':
