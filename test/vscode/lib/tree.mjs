@@ -18,7 +18,7 @@ function describe(rows) {
 				index: Number(row.dataset.index),
 				label: row.querySelector('.label-name')?.textContent ?? '',
 				description: row.querySelector('.label-description')?.textContent ?? '',
-				badge: after === 'none' || after === 'normal' ? '' : JSON.parse(after),
+				badge: /^"(.*)"$/.exec(after)?.[1] ?? '', // none, normal, or a string
 				spoken: row.getAttribute('aria-label') ?? '',
 				level: Number(row.getAttribute('aria-level')),
 				expanded: row.getAttribute('aria-expanded'),

@@ -75,10 +75,17 @@ export class Workbench {
 	}
 
 	async #openPalette(text) {
-		await this.page.keyboard.press('F1');
 		const input = this.page.locator(`${QUICK_INPUT} input.input`);
-		await input.waitFor();
-		await input.fill(`>${text}`);
+		// A terminal or a page that takes the focus just then closes the palette again.
+		for (let attempt = 1; ; attempt++) {
+			await this.page.keyboard.press('F1');
+			try {
+				await input.fill(`>${text}`, { timeout: attempt < 4 ? 4000 : 15_000 });
+				break;
+			} catch (error) {
+				if (attempt === 4) throw error;
+			}
+		}
 		return { input, rows: this.page.locator(`${QUICK_INPUT} .quick-input-list .monaco-list-row`) };
 	}
 
