@@ -101,7 +101,7 @@ function checkUse(source: Source): Status | undefined {
 			const { qmp, libvirt } = source.connection ?? {};
 			const change =
 				qmp === undefined && libvirt === undefined
-					? 'and nothing can be changed. To work on it while it runs, add it with its QMP socket.'
+					? 'and nothing can be changed. To work on it while it runs, Strata must know its QMP socket.'
 					: 'and snapshots are taken, deleted and rolled back to through QEMU.';
 			const text = `${shown(disk.path)} is in use by a running machine: its snapshots can be read, its current state cannot, ${change}`;
 			return { status: 'inUse', statusText: text };

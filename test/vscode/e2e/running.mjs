@@ -91,6 +91,24 @@ await journey({}, async ({ workbench, page, need, step, strata }) => {
 			await dev(text => text.startsWith('running'));
 		});
 
+		await step(
+			'validated: the guest was frozen; a running machine is not rolled back to it, and it is said why',
+			async () => {
+				await sources.choose('Take Snapshot…', 'dev');
+				const box = await workbench.quickInput('Take Snapshot of dev');
+				await toggle('Validated').click();
+				await until(async () => (await box.text()).includes('Disk only · validated'), 'validated is chosen');
+				await box.accept('frozen');
+				await quiet(/"frozen" taken in .* its filesystems were frozen for \d+ ms/).waitFor({ timeout: 60_000 });
+				await sources.choose('Roll Back…', 'dev', 'frozen');
+				const dialog = await workbench.dialog('frozen');
+				assert.match(dialog.detail, /no memory: shut the machine down first/);
+				await dialog.press('Roll Back');
+				await workbench.notification('was taken without memory');
+				assert.equal(await said(), 'second\nsecond\n');
+			},
+		);
+
 		await step('nothing complains', async () => {
 			assert.deepEqual(workbench.errors, []);
 		});
