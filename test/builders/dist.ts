@@ -9,11 +9,11 @@ export interface Dist extends Disposable {
 	readonly engine: string;
 }
 
-/** Builds `cli.cjs` and `engine.cjs` into a folder of their own. */
+/** Builds `cli.cjs` with its program, and `engine.cjs`, into a folder of their own. */
 export async function buildDist(): Promise<Dist> {
 	const folder = mkdtempSync(resolve('.build/dist-'));
 	await esbuild.build({
-		entryPoints: { cli: 'src/cli/main.ts', engine: 'src/engine/worker/main.ts' },
+		entryPoints: { cli: 'src/cli/start.ts', 'cli-main': 'src/cli/main.ts', engine: 'src/engine/worker/main.ts' },
 		outdir: folder,
 		outExtension: { '.js': '.cjs' },
 		bundle: true,
