@@ -1,6 +1,7 @@
 /** The commands of qemu-img that Strata uses, and what their answers mean. */
 import { readFileSync, statSync, statfsSync } from 'node:fs';
 import { platform } from 'node:process';
+import { ioError } from '../io/file.js';
 import { findTool, qcow2Image, runTool, toolError, type ToolPaths } from './tools.js';
 
 /** What `qemu-img check` found. Absent counts are 0. */
@@ -98,8 +99,8 @@ export async function isInUse(
 ): Promise<boolean> {
 	const hint = inUseHint(image);
 	if (hint === 'writer') return true;
-	const { mtimeMs, size, ino } = statSync(image);
-	const state = `${ino} ${size} ${mtimeMs}`;
+	const { mtimeNs, size, ino } = statImage(image);
+	const state = `${ino} ${size} ${mtimeNs}`;
 	const known = answers.get(image);
 	if (known?.state === state && Date.now() - known.at < (options.maxAgeMs ?? 0)) return known.inUse;
 	const args = ['info', '--output=json', qcow2Image(image)];
@@ -129,7 +130,7 @@ export function inUseHint(image: string): Hold {
 	} catch {
 		return 'unknown'; // Not mounted, or forbidden.
 	}
-	const { dev, ino } = statSync(image, { bigint: true });
+	const { dev, ino } = statImage(image);
 	const place = `${hex(major(dev))}:${hex(minor(dev))}`;
 	let hold: Hold = isShared(image) ? 'unknown' : 'free';
 	for (const line of locks.split('\n')) {
@@ -151,6 +152,15 @@ export function inUseHint(image: string): Hold {
 function isShared(image: string): boolean {
 	// Negative where a 32-bit number was taken for a signed one.
 	return SHARED_FILE_SYSTEMS.has(statfsSync(image).type >>> 0);
+}
+
+/** @throws EngineError `ERR_NOT_FOUND` when the image was moved away meanwhile; `ERR_IO`. */
+function statImage(image: string) {
+	try {
+		return statSync(image, { bigint: true });
+	} catch (cause) {
+		throw ioError(image, cause);
+	}
 }
 
 /** Linux packs a device number so (include/linux/kdev_t.h, new_encode_dev). */
