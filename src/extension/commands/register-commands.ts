@@ -25,11 +25,11 @@ export function registerCommands(
 ): void {
 	// A key gives a command no row, only the wish for the selected one.
 	const register = (id: string, command: Command) =>
-		registerOne(services, id, (all, argument, selection) =>
-			isKeyRequest(argument)
-				? command(all, sourcesView.selection[0], sourcesView.selection)
-				: command(all, argument, selection),
-		);
+		registerOne(services, id, async (all, argument, selection) => {
+			if (!isKeyRequest(argument)) return await command(all, argument, selection);
+			const rows = await selectedRows(sourcesView);
+			return await command(all, rows[0], rows);
+		});
 	const { comparison, log, engine } = services;
 
 	register(COMMANDS.addMachine, sources.addMachine);
@@ -90,6 +90,22 @@ export function registerCommands(
 		quiet(vscode.l10n.t('The engine was restarted'));
 	});
 	register(COMMANDS.statusMenu, statusMenu);
+}
+
+/** How long a refresh of the tree may keep the selection away. */
+const SELECTION_WAIT_MS = 600;
+const SELECTION_POLL_MS = 20;
+
+/**
+ * The selected rows. While the tree is being refreshed VS Code knows none, though one is marked on the screen: a key pressed
+ * just then must not ask which machine is meant.
+ */
+async function selectedRows(view: Pick<vscode.TreeView<SourceNode>, 'selection'>): Promise<readonly SourceNode[]> {
+	const end = Date.now() + SELECTION_WAIT_MS;
+	while (view.selection.length === 0 && Date.now() < end) {
+		await new Promise(resolve => setTimeout(resolve, SELECTION_POLL_MS));
+	}
+	return view.selection;
 }
 
 /** `args` of the key bindings in package.json. */
