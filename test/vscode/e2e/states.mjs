@@ -341,7 +341,10 @@ await journey(
 		});
 
 		await step('nothing else complains', async () => {
-			const others = workbench.errors.filter(error => !/engine stopped/.test(error));
+			// VS Code says so of a row that went while it was being drawn.
+			const others = workbench.errors
+				.filter(text => !/Data tree node not found/.test(text))
+				.filter(error => !/engine stopped/.test(error));
 			assert.deepEqual(others, []);
 		});
 	},
